@@ -1,0 +1,247 @@
+"""The vocabulary: what flows from annotations to predictions, as frozen values.
+
+Time is seconds on the clock of the original video. A segment is half-open, `0 <= start < end`. Rows are rows of the
+original video's features, absolute and half-open. Everything here needs the standard library alone; arrays for speed
+live in `data` and `scoring`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
+
+from activity_bench.errors import InputError
+
+MICROSECOND = 1e-6  # times are quantised to it when a manifest is built
+NO_LIMIT = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of one video."""
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end < NO_LIMIT:
+            raise ValueError(f"a segment needs 0 <= start < end, finite: got [{self.start}, {self.end})")
+
+
+# ---- annotations -> corpus ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One annotated activity, as the file has it: it may be empty, or end after its video. Builders decide."""
+
+    start: float
+    end: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One video of a corpus; `duration` is None where no source states it."""
+
+    id: str
+    duration: float | None
+    subset: str
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that a corpus was read from."""
+
+    file: str
+    bytes: int
+    sha256: str
+    licence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What annotation files say: videos, the class tree (label -> its ancestors, nearest first), and the files."""
+
+    name: str
+    videos: tuple[Video, ...]
+    tree: Mapping[str, tuple[str, ...]]
+    sources: tuple[Source, ...]
+    mended: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> list[str]:
+        """Every class that some instance has, sorted."""
+        return sorted({instance.label for video in self.videos for instance in video.instances})
+
+
+class Ledger:
+    """What a builder saw, left out and mended, by reason. `kept + sum(dropped) == seen`, always."""
+
+    def __init__(self, unit: str, mended: Mapping[str, int] | None = None) -> None:
+        self.unit = unit
+        self.seen = 0
+        self.dropped: Counter[str] = Counter()
+        self.mended: Counter[str] = Counter(mended or {})
+        self.notes: dict[str, list[str]] = {}
+
+    @property
+    def kept(self) -> int:
+        """What is neither dropped nor merged away."""
+        return self.seen - sum(self.dropped.values())
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Leave `count` units out."""
+        if count:
+            self.dropped[reason] += count
+
+    def note(self, title: str, item: str) -> None:
+        """Name one item under a title, for what a count alone would hide."""
+        self.notes.setdefault(title, []).append(item)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form that stands in a manifest's provenance."""
+        return {
+            "unit": self.unit,
+            "seen": self.seen,
+            "kept": self.kept,
+            "dropped": dict(sorted(self.dropped.items())),
+            "mended": dict(sorted(self.mended.items())),
+            "notes": {title: sorted(items) for title, items in sorted(self.notes.items())},
+        }
+
+
+# ---- manifest -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a video that is searched; `end` is None where no duration is known."""
+
+    id: str
+    start: float
+    end: float | None
+
+    def bounds(self) -> tuple[float, float]:
+        """Start and end; an error where no duration is known, for methods that cannot do without."""
+        if self.end is None:
+            raise InputError("a window without an end: this method needs durations", field=self.id, found=None)
+        return self.start, self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A true answer. A detection's targets carry their class."""
+
+    start: float
+    end: float
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked: `image` (video, time, label), `clip` (video, start, end) or `classes` (vocabulary)."""
+
+    kind: Literal["image", "clip", "classes"]
+    video: str | None = None
+    time: float | None = None
+    start: float | None = None
+    end: float | None = None
+    label: str | None = None
+    vocabulary: str | None = None
+
+    FIELDS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "image": ("video", "time", "label"),
+        "clip": ("video", "start", "end"),
+        "classes": ("vocabulary",),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The sample in rows: `start = first * step`, `end = last * step`. `query` counts rows of the query's video."""
+
+    step: float
+    video: tuple[int, int]
+    targets: tuple[tuple[int, int], ...]
+    query: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question of a benchmark, with its answer."""
+
+    id: str
+    query: Query
+    video: Window
+    targets: tuple[Target, ...]
+    label: str | None = None
+    part: str | None = None
+    grid: Grid | None = None
+    ignore: tuple[Segment, ...] | None = None
+
+    def question(self) -> Sample:
+        """The sample without its answer: what a method is shown when it predicts."""
+        query = replace(self.query, label=None) if self.query.label is not None else self.query
+        grid = replace(self.grid, targets=()) if self.grid is not None else None
+        return replace(self, query=query, targets=(), label=None, grid=grid, ignore=None)
+
+
+Task = Literal["moment", "detection"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a builder returns: (split, sample) pairs that stream, and what must be said about them.
+
+    The ledger is complete once `samples` is exhausted.
+    """
+
+    name: str
+    version: str
+    task: Task
+    samples: Iterable[tuple[str, Sample]]
+    ledger: Ledger
+    splits: tuple[str, ...] = ("train", "val", "test")
+    vocabularies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tree: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+# ---- methods and what they answer -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer to one sample: (start, end, score) each; a detection's labels run parallel."""
+
+    sample: str
+    segments: tuple[tuple[float, float, float], ...]
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Of a method that has none."""
+
+
+class Method(ABC):
+    """What answers a manifest. Baselines and models share it; all that comes after `predict` is one code path."""
+
+    options_class: ClassVar[type] = NoOptions  # a frozen dataclass
+    tasks: ClassVar[frozenset[str]] = frozenset({"moment"})  # the kinds of manifest that it answers
+    sees_answers: ClassVar[bool] = False  # the oracle alone is shown questions with their answers
+
+    def __init__(self, options: Any, seed: int) -> None:
+        self.options, self.seed = options, seed
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample]) -> Mapping[str, Any]:
+        """Learn from the training samples, where there is something to learn; what was fitted goes into `run.json`."""
+        return {}
+
+    @abstractmethod
+    def predict(self, samples: Iterable[Sample]) -> Iterator[Prediction]:
+        """Answer each sample. Alone or in a batch, the answer is the same."""
