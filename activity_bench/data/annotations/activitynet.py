@@ -1,0 +1,153 @@
+"""ActivityNet JSON: the official layout, and the looser shapes in the wild.
+
+Official: `{"version", "taxonomy": [{nodeId, nodeName, parentId, parentName}], "database": {id: {"duration", "subset",
+"annotations": [{"segment": [start, end], "label"}]}}}`. Also taken, and counted as mended: no taxonomy or version,
+bounds as text ("18.1"), ids with a leading `v_`, subsets called `train`, `val`, `Validation`, `test`.
+Empty, reversed or overlong instances are kept as they are: builders decide about those.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from hashlib import sha256
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from activity_bench.data import canonical
+from activity_bench.data.annotations.names import check_id, check_label
+from activity_bench.data.disk import read_bytes
+from activity_bench.errors import InputError
+from activity_bench.types import Corpus, Instance, Source, Video
+
+MAX_BYTES = 1 << 30  # the official file has 4 MB
+SUBSETS = {
+    "train": "training", "training": "training",
+    "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "testing", "testing": "testing",
+}  # fmt: skip
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    segment: tuple[float | str, float | str]
+    label: str
+
+
+class _Video(msgspec.Struct, gc=False):
+    subset: str
+    duration: float | str | None = None
+    annotations: list[_Annotation] = []
+
+
+class _Node(msgspec.Struct, gc=False):
+    nodeId: int
+    nodeName: str
+    parentId: int | None = None
+
+
+class _File(msgspec.Struct):
+    database: dict[str, _Video]
+    taxonomy: list[_Node] = []
+    version: str | None = None
+
+
+def read(path: Path) -> Corpus:
+    """The corpus of one file."""
+    data = read_bytes(path, MAX_BYTES)
+    if not data.strip():
+        raise InputError("an empty annotation file", file=path, expected="ActivityNet JSON with a database")
+    try:
+        file: _File = canonical.read_page(data, path, _File)
+    except InputError as error:
+        raise _located(data, path, error) from None
+    if not file.database:
+        raise InputError("no video in it", file=path, field="database")
+    mended: Counter[str] = Counter()
+    prefixed = all(name.startswith("v_") for name in file.database)
+    videos = tuple(_video(name, video, prefixed, path, mended) for name, video in file.database.items())
+    ids = Counter(video.id for video in videos)
+    for name, count in ids.items():
+        if count > 1:
+            raise InputError("two videos with this id, with and without v_", file=path, field="database", found=name)
+    source = Source(path.name, len(data), sha256(data).hexdigest())
+    return Corpus("activitynet", videos, _tree(file.taxonomy, path), (source,), dict(sorted(mended.items())))
+
+
+def _located(data: bytes, path: Path, error: InputError) -> InputError:
+    """The same fault with the video's name in its field: msgspec says only that it is somewhere in the database."""
+    try:
+        raw = msgspec.json.decode(data)["database"]
+        for name, video in raw.items():
+            try:
+                msgspec.convert(video, _Video)
+            except msgspec.ValidationError as fault:
+                return canonical.complaint(fault, path, path=f"database.{name:.80}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
+        pass
+    return error
+
+
+def _video(name: str, video: _Video, prefixed: bool, path: Path, mended: Counter[str]) -> Video:
+    field = f"database.{name:.80}"
+    subset = SUBSETS.get(video.subset.strip().lower())
+    if subset is None:
+        raise InputError("unknown subset", file=path, field=f"{field}.subset", found=video.subset,
+                         expected=" or ".join(sorted(set(SUBSETS.values()))))  # fmt: skip
+    if subset != video.subset:
+        mended["subset name"] += 1
+    video_id = name
+    # a YouTube id has 11 characters and may itself start with v_
+    if name.startswith("v_") and (prefixed or len(name) == 13) and len(name) > 2:
+        mended["v_ before the id"] += 1
+        video_id = name[2:]
+    duration = None
+    if video.duration is not None:
+        duration = _seconds(video.duration, path, f"{field}.duration", mended)
+    instances = tuple(
+        Instance(
+            _seconds(annotation.segment[0], path, f"{field}.annotations[{i}].segment[0]", mended),
+            _seconds(annotation.segment[1], path, f"{field}.annotations[{i}].segment[1]", mended),
+            check_label(annotation.label, path, f"{field}.annotations[{i}].label"),
+        )
+        for i, annotation in enumerate(video.annotations)
+    )
+    return Video(check_id(video_id, path, field), duration, subset, instances)
+
+
+def _seconds(value: float | str, path: Path, field: str, mended: Counter[str]) -> float:
+    if isinstance(value, str):
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = float("nan")
+        mended["number as text"] += 1
+    else:
+        seconds = value
+    if not isfinite(seconds) or not -1e7 < seconds < 1e7:
+        raise InputError("not a time in seconds", file=path, field=field, found=value, expected="a finite number")
+    return seconds
+
+
+def _tree(nodes: list[_Node], path: Path) -> Mapping[str, tuple[str, ...]]:
+    """Label -> its ancestors, nearest first. Node names may repeat (the official file has two that differ in case)."""
+    by_id: dict[int, _Node] = {}
+    for node in nodes:
+        if node.nodeId in by_id:
+            raise InputError("a class twice", file=path, field="taxonomy.nodeId", found=node.nodeId)
+        by_id[node.nodeId] = node
+    parents = {node.parentId for node in nodes}
+    paths = [(node, tuple(_ancestors(node, by_id, path))) for node in nodes]  # of every node: a circle may have no leaf
+    return {node.nodeName.strip(): ancestors for node, ancestors in paths if node.nodeId not in parents}
+
+
+def _ancestors(node: _Node, by_id: Mapping[int, _Node], path: Path) -> list[str]:
+    found: list[Any] = []
+    while node.parentId is not None and node.parentId in by_id:
+        node = by_id[node.parentId]
+        found.append(node.nodeName.strip())
+        if len(found) > len(by_id):
+            raise InputError("a circle in the class tree", file=path, field="taxonomy", found=node.nodeName)
+    return found

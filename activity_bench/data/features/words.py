@@ -1,0 +1,193 @@
+"""What features are: when their rows lie, what made them, and what anything that hands them out must offer."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from activity_bench.errors import InputError, unknown
+
+Rows = NDArray[np.float32]
+
+DTYPES = ("float16", "float32")
+UNKNOWN = "unknown"  # what stands in the text attributes of features that came without them
+MAX_ID = 4096  # bytes of a video's id
+LEAST_TOLERANCE, TOLERANCE = 8, 0.02
+BY_HAND = "Give the timing by hand: Timing(fps=…, window=…, stride=…), in frames."
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Row `i` covers the frames [offset + i * stride, offset + i * stride + window) of a video at `fps` frames a second."""
+
+    fps: float
+    window: int
+    stride: int
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps < math.inf:
+            raise InputError("not a frame rate", field="fps", found=self.fps, expected="frames a second, above 0")
+        for name in ("window", "stride"):
+            if getattr(self, name) < 1:
+                raise InputError("not a number of frames", field=name, found=getattr(self, name), expected="1 or more")
+
+    @property
+    def step(self) -> float:
+        """Seconds from row to row."""
+        return self.stride / self.fps
+
+    def start_of(self, row: int) -> float:
+        """The second at which a row's window starts."""
+        return (self.offset + row * self.stride) / self.fps
+
+    def rows_for(self, duration: float) -> int:
+        """How many rows a video of `duration` seconds should have: one for each whole window, at least one."""
+        frames = duration * self.fps - self.offset
+        return max(1, math.floor((frames - self.window) / self.stride + 1e-6) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What made a store's features. All of it is demanded: features of which this is not known cannot be compared."""
+
+    backbone: str
+    weights_sha256: str  # 64 hex digits, or "none" where no weights were used
+    decoder: str
+    decoder_version: str
+    fps: float
+    window: int
+    stride: int
+    offset: int
+    dtype: str  # on the disk: float16 or float32
+    layer: str
+    projection: str  # "none", or what was applied after the layer
+    dim: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "str" and (not isinstance(value, str) or not value.strip()):
+                raise InputError("not a text", field=field.name, found=value, expected='text ("none" is one)')
+            if field.type == "int" and (not isinstance(value, int) or isinstance(value, bool)):
+                raise InputError("not a whole number", field=field.name, found=value)
+            if field.type == "float" and not isinstance(value, int | float):
+                raise InputError("not a number", field=field.name, found=value)
+        if not re.fullmatch(rf"[0-9a-f]{{64}}|none|{UNKNOWN}", self.weights_sha256):
+            raise InputError("not a sha256", field="weights_sha256", found=self.weights_sha256,
+                             expected='64 hex digits, or "none"')  # fmt: skip
+        if self.dtype not in DTYPES:
+            raise unknown("dtype", self.dtype, DTYPES, field="dtype")
+        if self.dim < 1:
+            raise InputError("not a dimension", field="dim", found=self.dim, expected="1 or more")
+        self.timing  # noqa: B018 - checks its numbers
+
+    @property
+    def timing(self) -> Timing:
+        """When the rows lie."""
+        return Timing(self.fps, self.window, self.stride, self.offset)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values by name."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, found: Mapping[str, Any], file: Path) -> Attributes:
+        """From a file's attributes, or an error that names those that are missing or wrong."""
+        names = [field.name for field in fields(cls)]
+        if missing := [name for name in names if name not in found]:
+            raise InputError(
+                "the file does not say what its features are: it lacks the attributes " + ", ".join(missing),
+                file=file, hint=BY_HAND,
+            )  # fmt: skip
+        try:
+            return cls(**{name: _plain(found[name]) for name in names})
+        except InputError as error:
+            raise InputError(error.problem, file=file, field=error.field, found=error.found, expected=error.expected,
+                             hint=error.hint) from None  # fmt: skip
+
+    @classmethod
+    def unstated(cls, timing: Timing, dim: int, dtype: str) -> Attributes:
+        """Of features of which only the timing is known, from the user."""
+        texts = {field.name: UNKNOWN for field in fields(cls) if field.type == "str"}
+        return cls(**{**texts, **asdict(timing), "dtype": dtype, "dim": dim})
+
+
+def _plain(value: Any) -> Any:
+    """A file's attribute as a plain value: HDF5 gives NumPy scalars, and bytes for text of some writers."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+class Provider(Protocol):
+    """Whatever hands out features: a store on the disk, a folder of arrays, a world made on the fly."""
+
+    @property
+    def dim(self) -> int: ...
+    @property
+    def timing(self) -> Timing: ...
+    @property
+    def attributes(self) -> Attributes: ...
+    @property
+    def digest(self) -> str:
+        """`sha256:…`, equal for equal features: the leaderboard's column."""
+        ...
+
+    def ids(self) -> Sequence[str]:
+        """The videos, sorted."""
+        ...
+
+    def rows(self, video: str) -> int:
+        """How many rows a video has."""
+        ...
+
+    def read(self, video: str, first: int = 0, last: int | None = None) -> Rows:
+        """Rows [first, last) of a video, float32: (rows, dim). `last` beyond the last row is the last row."""
+        ...
+
+
+def check_id(video: str) -> str:
+    """An id that can name a dataset, or an error."""
+    try:
+        size = len(video.encode())
+    except UnicodeEncodeError:
+        size = 0
+    if not 0 < size <= MAX_ID or "/" in video or "\0" in video or video in {".", ".."}:
+        raise InputError("this id cannot name a feature dataset", field="id", found=video,
+                         expected=f"1 to {MAX_ID} bytes of UTF-8 without / or NUL, neither . nor ..")  # fmt: skip
+    return video
+
+
+def check_slice(video: str, rows: int, first: int, last: int | None, file: Path) -> tuple[int, int]:
+    """The rows that were asked for, clamped to those there are; an error where none of them is there."""
+    last = rows if last is None else last
+    if not 0 <= first < min(last, rows):
+        raise InputError("no such rows", file=file, field=video, found=[first, last], expected=f"within [0, {rows})")
+    return first, min(last, rows)
+
+
+def check_rows(
+    features: Provider, video: str, duration: float, tolerance_rows: float | None = None, file: Path | None = None
+) -> None:
+    """Refuse a video whose number of rows does not fit its duration at the features' timing: a wrong stride or fps.
+
+    Real features miss it by a little: a third of the ActivityNet videos differ by up to 7 rows, because durations
+    come from another copy of the video and tails are padded or dropped. So 8 rows, or 2 % of a long video, pass.
+    """
+    timing, found = features.timing, features.rows(video)
+    expected = timing.rows_for(duration)
+    allowed = max(LEAST_TOLERANCE, TOLERANCE * expected) if tolerance_rows is None else tolerance_rows
+    if abs(found - expected) > allowed:
+        raise InputError(
+            f"the rows do not fit {duration:g} seconds at fps {timing.fps:g}, window {timing.window} and stride "
+            f"{timing.stride}", file=file, field=video, found=found, expected=f"{expected} rows, give or take "
+            f"{allowed:g}", hint="Is the stride or the fps that of the extraction?",
+        )  # fmt: skip

@@ -1,0 +1,266 @@
+"""A manifest on disk: a folder with manifest.json, one JSON-lines file a split, and DATASHEET.md.
+
+`write` freezes what a builder made; `load` opens it. Every split file is hashed as it is read, and `manifest.json`
+carries a seal of its own text, so that a changed byte is an error that names the file. docs/formats.md has the format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from activity_bench.data import canonical, lines
+from activity_bench.data.disk import atomic_folder, read_bytes
+from activity_bench.errors import InputError, unknown
+from activity_bench.types import Built, Query, Sample, Source, Task
+
+FORMAT = 1
+MARKER = "manifest.json"
+MAX_MANIFEST_BYTES = 1 << 28  # of manifest.json: names, counts and a class tree
+
+
+class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What manifest.json says of one split."""
+
+    file: str
+    samples: int
+    videos: int
+    classes: int
+    sha256: str
+
+
+class _Page(msgspec.Struct):
+    format: int
+    name: str
+    version: str
+    task: Task
+    splits: dict[str, Split]
+    provenance: dict[str, Any]
+    digest: str
+    vocabularies: dict[str, list[str]] = {}
+    tree: dict[str, list[str]] = {}
+    partial: bool = False
+    seal: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An opened manifest. Samples are read, and verified, when they are asked for."""
+
+    folder: Path
+    name: str
+    version: str
+    task: Task
+    splits: Mapping[str, Split]
+    provenance: Mapping[str, Any]
+    digest: str
+    vocabularies: Mapping[str, list[str]]
+    tree: Mapping[str, list[str]]
+    partial: bool
+
+    def path(self, split: str) -> Path:
+        """The file of a split; a near miss where there is none."""
+        if split not in self.splits:
+            raise unknown("split", split, self.splits, file=self.folder / MARKER)
+        return self.folder / self.splits[split].file
+
+    def samples(self, split: str) -> list[Sample]:
+        """Every sample of a split, verified."""
+        samples = [sample for block in self.blocks(split, _SAMPLE) for sample in block.items]
+        for sample in samples:
+            _check(sample, self.path(split))
+        return samples
+
+    def blocks(self, split: str, decoder: msgspec.json.Decoder[Any]) -> Iterator[lines.Block[Any]]:
+        """The split's lines, decoded as the caller likes; hash and count are checked when the last one is read."""
+        path, info = self.path(split), self.splits[split]
+        if not path.is_file():
+            raise InputError("this manifest lacks a file it names", file=path, hint="Build it again.")
+        hasher, count = sha256(), 0
+        try:
+            for block in lines.read(path, decoder, (hasher,)):
+                count += len(block.items)
+                yield block
+        except InputError:
+            self._verify(path, sha256(path.read_bytes()).hexdigest(), info)  # a changed file explains a line that fails
+            raise
+        self._verify(path, hasher.hexdigest(), info)
+        if count != info.samples:
+            raise InputError("wrong count of samples", file=path, found=count, expected=str(info.samples))
+
+    def _verify(self, path: Path, found: str, info: Split) -> None:
+        if found != info.sha256:
+            raise InputError(
+                "this file was changed since the manifest was built: its sha256 differs",
+                file=path,
+                found=found,
+                expected=info.sha256,
+                hint="Build the manifest again, or get the file again.",
+            )
+
+
+_SAMPLE = msgspec.json.Decoder(Sample)
+
+
+def load(folder: Path) -> Manifest:
+    """Open a manifest folder."""
+    path = folder / MARKER
+    if folder.is_file() and folder.name == MARKER:
+        folder, path = folder.parent, folder
+    data = read_bytes(path, MAX_MANIFEST_BYTES)
+    if not data.strip():
+        raise InputError("an empty manifest", file=path, expected="JSON with format, name, task, splits")
+    early = canonical.read_page(data, path, dict[str, Any])
+    if early.get("format") != FORMAT:
+        raise InputError(
+            "a manifest of another format",
+            file=path,
+            field="format",
+            found=early.get("format"),
+            expected=str(FORMAT),
+            hint="Build it again with this version, or install the activity-bench that wrote it.",
+        )
+    page: _Page = canonical.read_page(data, path, _Page)
+    if (page.seal is not None and data != canonical.page(early)) or page.seal not in (None, _seal(early)):
+        raise InputError("this file was changed since the manifest was built: its seal differs", file=path)
+    for name, split in page.splits.items():
+        if not re.fullmatch(r"[A-Za-z0-9_-]+\.jsonl", split.file):
+            raise InputError("not a plain file name", file=path, field=f"splits.{name}.file", found=split.file)
+    expected = canonical.digest_of({name: split.sha256 for name, split in page.splits.items()})
+    if page.digest != expected:
+        raise InputError("the digest is not that of the splits", file=path, found=page.digest, expected=expected)
+    if not any(split.samples for split in page.splits.values()):
+        raise InputError("a manifest without samples", file=path, field="splits", expected="at least one sample")
+    order = {name: place for place, name in enumerate(("train", "val", "test"))}
+    page.splits = dict(sorted(page.splits.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+    return Manifest(
+        folder, page.name, page.version, page.task, page.splits, page.provenance, page.digest,
+        page.vocabularies, page.tree, page.partial,
+    )  # fmt: skip
+
+
+def _seal(page: Mapping[str, Any]) -> str:
+    return sha256(canonical.page({key: value for key, value in page.items() if key != "seal"})).hexdigest()
+
+
+def _check(sample: Sample, path: Path) -> None:
+    """What the types alone do not say. Files made by other hands pass through here too."""
+
+    def bad(field: str, found: object, expected: str) -> InputError:
+        return InputError(f"sample {sample.id!r:.200}", file=path, field=field, found=found, expected=expected)
+
+    window, query = sample.video, sample.query
+    end = float("inf") if window.end is None else window.end
+    if not 0 <= window.start < end:
+        raise bad("video", [window.start, window.end], "0 <= start < end")
+    for target in sample.targets:
+        if not window.start <= target.start < target.end <= end:
+            raise bad("targets", [target.start, target.end], "start < end, inside the video's window")
+    missing = [name for name in Query.FIELDS[query.kind] if getattr(query, name) is None and name != "label"]
+    if missing:
+        raise bad(f"query.{missing[0]}", None, f"a value: query.kind is {query.kind!r}")
+    if sample.grid is not None and len(sample.grid.targets) != len(sample.targets):
+        raise bad("grid.targets", len(sample.grid.targets), f"{len(sample.targets)}, one for each target")
+
+
+def as_line(sample: Sample) -> bytes:
+    """The canonical line of a sample; what is None is left out, but for a window's unknown end."""
+    query: dict[str, Any] = {"kind": sample.query.kind}
+    query |= {name: getattr(sample.query, name) for name in Query.FIELDS[sample.query.kind]}
+    row: dict[str, Any] = {
+        "id": sample.id,
+        "query": {name: value for name, value in query.items() if value is not None},
+        "targets": [
+            {"start": t.start, "end": t.end} | ({} if t.label is None else {"label": t.label}) for t in sample.targets
+        ],
+        "video": sample.video,
+    }
+    if sample.label is not None:
+        row["label"] = sample.label
+    if sample.part is not None:
+        row["part"] = sample.part
+    if sample.ignore is not None:
+        row["ignore"] = sample.ignore
+    if sample.grid is not None:
+        grid = {"step": sample.grid.step, "video": sample.grid.video, "targets": sample.grid.targets}
+        row["grid"] = grid | ({} if sample.grid.query is None else {"query": sample.grid.query})
+    return canonical.line(row)
+
+
+class _Tally:
+    """One split while it is written: its file, hash and counts."""
+
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self.path, self.stream, self.hasher = path, stream, sha256()
+        self.samples = 0
+        self.videos: set[str] = set()
+        self.classes: set[str] = set()
+
+    def add(self, sample: Sample) -> None:
+        text = as_line(sample)
+        self.stream.write(text)
+        self.hasher.update(text)
+        self.samples += 1
+        self.videos.add(sample.video.id)
+        self.classes.update(label for label in (sample.label, *(t.label for t in sample.targets)) if label)
+
+    def info(self) -> Split:
+        return Split(self.path.name, self.samples, len(self.videos), len(self.classes), self.hasher.hexdigest())
+
+
+def write(
+    folder: Path,
+    built: Built,
+    provenance: Mapping[str, Any],
+    sources: tuple[Source, ...],
+    datasheet: Callable[[Mapping[str, Any]], str],
+    *,
+    force: bool = False,
+    watch: Callable[[str, Sample], None] = lambda split, sample: None,
+) -> Manifest:
+    """Freeze a built benchmark into `folder`: all of it or nothing. `watch` sees every sample as it goes by."""
+    with atomic_folder(folder, force=force, marker=MARKER) as draft:
+        with ExitStack() as stack:
+            tallies = {
+                split: _Tally(draft / f"{split}.jsonl", stack.enter_context((draft / f"{split}.jsonl").open("wb")))
+                for split in built.splits
+            }
+            ids: set[str] = set()
+            for split, sample in built.samples:
+                if sample.id in ids:
+                    raise AssertionError(f"the builder made the id {sample.id} twice")
+                ids.add(sample.id)
+                tallies[split].add(sample)
+                watch(split, sample)
+        if not ids:
+            raise InputError(
+                "these annotations give no sample",
+                file=sources[0].file if sources else None,
+                found=built.ledger.as_dict()["dropped"],
+                expected="at least one video with a usable instance",
+            )
+        splits = {split: tally.info() for split, tally in tallies.items() if tally.samples}
+        for split in tallies.keys() - splits.keys():
+            (draft / f"{split}.jsonl").unlink()
+        page: dict[str, Any] = {
+            "format": FORMAT,
+            "name": built.name,
+            "version": built.version,
+            "task": built.task,
+            "splits": {split: msgspec.to_builtins(info) for split, info in splits.items()},
+            "provenance": {**provenance, "sources": msgspec.to_builtins(sources), "drops": built.ledger.as_dict()},
+            "digest": canonical.digest_of({split: info.sha256 for split, info in splits.items()}),
+            "vocabularies": {name: list(words) for name, words in built.vocabularies.items()},
+            "tree": {label: list(ancestors) for label, ancestors in built.tree.items()},
+        }
+        page["seal"] = _seal(page)
+        (draft / MARKER).write_bytes(canonical.page(page))
+        (draft / "DATASHEET.md").write_text(datasheet(page), encoding="utf-8")
+    return load(folder)

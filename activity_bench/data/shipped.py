@@ -1,0 +1,31 @@
+"""What the package ships: the digests of official manifests, and the papers' published figures."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent
+
+
+@cache
+def folder() -> Path:
+    """`manifests/`: inside the package in a wheel, beside it in a checkout."""
+    inside = PACKAGE / "manifests"
+    return inside if inside.is_dir() else PACKAGE.parent / "manifests"
+
+
+def digests() -> list[dict[str, str]]:
+    """Rows of digests.csv: benchmark, version, options, sources, samples, digest."""
+    return _rows(folder() / "digests.csv")
+
+
+def published() -> list[dict[str, str]]:
+    """Every published figure, one a row: paper, table, row, benchmark, version, split, part, metric, value, status."""
+    return [row for path in sorted((folder() / "published").glob("*.csv")) for row in _rows(path)]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
