@@ -1,0 +1,1 @@
+"""Builders: annotations in, samples out; pure functions of a corpus and options."""
