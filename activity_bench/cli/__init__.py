@@ -1,0 +1,79 @@
+"""The command line: parse, call one verb of `workflow`, show. Data goes to stdout, talk to stderr.
+
+Exit codes: 0 done; 1 the work failed; 2 the input or the call is wrong. No traceback for what a user can cause.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from activity_bench import __version__, catalog
+from activity_bench.errors import BenchError, nearest
+
+
+class Lazy(click.Group):
+    """A group whose commands stand in `catalog.COMMANDS` and are imported when named."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """In the order of the table: the order in which a newcomer needs them."""
+        return list(catalog.COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command, imported now."""
+        if name not in catalog.COMMANDS:
+            return None
+        command: click.Command = catalog.load("command", catalog.COMMANDS, name)
+        return command
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        """With a near miss for a name that is none."""
+        if args and args[0] not in self.list_commands(context) and not args[0].startswith("-"):
+            close = nearest(args[0], self.list_commands(context))
+            context.fail(f"No such command {args[0][:80]!r}." + (f" Did you mean {close!r}?" if close else ""))
+        return super().resolve_command(context, args)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="activity-bench")
+def root() -> None:
+    """Build, run and score benchmarks that find an activity in a video from a query.
+
+    \b
+    Start here:   activity-bench demo
+    Then:         activity-bench list
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; its exit code."""
+    try:
+        result = root.main(args=arguments, prog_name="activity-bench", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except BenchError as error:
+        return _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted; what was finished before is kept", 130)
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader of our output has gone: no complaint
+        return 0
+    except MemoryError:
+        return _fail("out of memory", 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,33 @@
+"""inspect: what a manifest holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from activity_bench.cli.show import say, table
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--split", help="Show this split's histograms only.")
+def inspect(manifest: Path, split: str | None) -> None:
+    """Counts, means and histograms of a manifest, and whether it is an official one.
+
+    \b
+    activity-bench inspect manifest
+    """
+    from activity_bench.workflow.inspect import inspect as verb
+
+    found = verb(manifest, split)
+    say(f"{found.name} {found.version}, {found.digest}")
+    say(found.standing)
+    names = list(dict.fromkeys(name for figures in found.figures.values() for name in figures))
+    rows = [[name, *(figures.get(name, "-") for figures in found.figures.values())] for name in names]
+    table("Counts", ["", *found.figures], rows)
+    for part, histograms in found.histograms.items():
+        for histogram in histograms:
+            click.echo(f"\n{histogram.title}: {part}")
+            for line in histogram.lines():
+                click.echo(f"  {line}")

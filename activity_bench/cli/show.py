@@ -1,0 +1,58 @@
+"""Tables and progress: rich on a terminal, plain when piped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import click
+
+from activity_bench.errors import printable
+
+
+def say(text: str) -> None:
+    """Talk: to stderr."""
+    click.echo(text, err=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on stdout: drawn on a terminal, tab-separated values when piped."""
+    cells = [[printable("" if value is None else str(value)) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        for line in [list(columns), *cells]:
+            click.echo("\t".join(line))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for index, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    for row in cells:
+        drawn.add_row(*(Text(cell) for cell in row))  # Text: markup in a user's names stays text
+    Console().print(drawn)
+
+
+def number(value: object) -> str:
+    """A score as a table shows it."""
+    return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def progress(items: Iterable[Any], total: int, text: str) -> Iterator[Any]:
+    """The items, with a bar on a terminal and one line a minute elsewhere."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(items, description=printable(text), total=total, console=Console(stderr=True), transient=True)
+        return
+    started = said = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        if time.monotonic() - said >= 60:
+            said = time.monotonic()
+            say(f"{text}: {done:,} of {total:,}, {done / (said - started):,.0f} a second")

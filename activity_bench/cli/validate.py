@@ -1,0 +1,24 @@
+"""validate: is this file what it says?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--manifest", type=click.Path(path_type=Path), help="Manifest that predictions answer.")
+@click.option("--split", help="Split that predictions answer.")
+def validate(path: Path, manifest: Path | None, split: str | None) -> None:
+    """Check a manifest folder, or predictions against a manifest, without scoring.
+
+    \b
+    activity-bench validate manifest
+    activity-bench validate run/predictions.jsonl --manifest manifest --split test
+    """
+    from activity_bench.workflow.validate import validate as verb
+
+    for line in verb(path, manifest, split):
+        click.echo(line)

@@ -1,0 +1,1 @@
+"""The verbs: each a function with typed options, what a notebook and the command line both call."""

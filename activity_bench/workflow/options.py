@@ -1,0 +1,46 @@
+"""Options as users give them (`key=value`, keywords) made into the frozen dataclass that a method or builder has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import msgspec
+
+from activity_bench.data.canonical import complaint
+from activity_bench.errors import InputError, unknown
+
+T = TypeVar("T")
+
+
+def settings(pairs: Iterable[str]) -> dict[str, str]:
+    """`key=value` texts as a dict; a key may stand once."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError("not a setting", field="--set", found=pair, expected="key=value")
+        if key.strip() in found:
+            raise InputError("a setting given twice", field="--set", found=key.strip())
+        found[key.strip()] = value.strip()
+    return found
+
+
+def make(options: type[T], given: Mapping[str, Any], what: str) -> T:
+    """The options of `what`, typed and checked; an unknown name is an error with its near miss."""
+    names = [field.name for field in fields(options)]  # type: ignore[arg-type]
+    for name in given:
+        if name not in names:
+            raise unknown(f"option of {what}", name, names)
+    for name, value in given.items():
+        if isinstance(value, str) and value.strip().lower() in {"nan", "inf", "-inf", "infinity"}:
+            raise InputError("not a finite number", field=name, found=value)
+    try:
+        return msgspec.convert(dict(given), options, strict=False)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        fault = complaint(error, what)
+        value = given.get(fault.field or "", ...)
+        raise InputError(fault.problem, file=what, field=fault.field, found=value, expected=fault.expected) from None
