@@ -38,7 +38,7 @@ COMMANDS = {
     "inspect": "activity_bench.cli.inspect:inspect",
     "leaderboard": "activity_bench.cli.leaderboard:leaderboard",
     "simulate": "activity_bench.cli.simulate:simulate",
-    "list": "activity_bench.cli.list:list_",
+    "list": "activity_bench.cli.names:names",
     "doctor": "activity_bench.cli.doctor:doctor",
 }
 

@@ -50,7 +50,7 @@ def rows_in(duration: float, step: float) -> int:
 def to_rows(start: float, end: float, step: float, rows: int) -> tuple[int, int]:
     """The fewest rows that cover a segment, clamped to the video: `first < last` unless it lies past the last row."""
     first = int(np.floor(start / step + ON_GRID))
-    last = int(np.ceil(end / step - ON_GRID))
+    last = max(int(np.ceil(end / step - ON_GRID)), first + 1)  # a sliver on a row boundary has a row, too
     return min(max(first, 0), rows), min(max(last, 0), rows)
 
 

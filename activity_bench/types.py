@@ -234,9 +234,10 @@ class Method(ABC):
     options_class: ClassVar[type] = NoOptions  # a frozen dataclass
     tasks: ClassVar[frozenset[str]] = frozenset({"moment"})  # the kinds of manifest that it answers
     sees_answers: ClassVar[bool] = False  # the oracle alone is shown questions with their answers
+    needs_features: ClassVar[bool] = False
 
-    def __init__(self, options: Any, seed: int) -> None:
-        self.options, self.seed = options, seed
+    def __init__(self, options: Any, seed: int, features: Any = None) -> None:
+        self.options, self.seed, self.features = options, seed, features  # a provider of features, if it needs them
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample]) -> Mapping[str, Any]:
         """Learn from the training samples, where there is something to learn; what was fitted goes into `run.json`."""

@@ -51,7 +51,7 @@ class Options:
     test_classes: int = field(default=0, metadata={"help": "classes of test; 0 is a tenth (the paper: 20 of 200)"})
 
     def __post_init__(self) -> None:
-        for name, least in (("step", 0.001), ("max_target", 1), ("max_window", 1), ("val_classes", 0)):
+        for name, least in (("step", 0.01), ("max_target", 1), ("max_window", 1), ("val_classes", 0)):
             if not least <= getattr(self, name) < 1e9:
                 raise InputError("out of range", field=name, found=getattr(self, name), expected=f"at least {least}")
         if self.test_classes < 0:

@@ -1,7 +1,7 @@
 """Canonical JSON: sorted keys, UTF-8, no spaces, shortest round-trip floats. The same value has the same bytes.
 
-For every number a manifest can hold these are also the bytes of the standard library's
-`json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))`, so anybody can check a digest.
+These are also the bytes of the standard library's `json.dumps(value, sort_keys=True, ensure_ascii=False,
+separators=(",", ":"))`, but for numbers below 1e-4 or from 1e16 on: that one writes 1e-05 where here is 0.00001.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def complaint(error: Exception, file: Path | str, line: int | None = None, path:
 
 def _named(types: str) -> str:
     """msgspec's type names in a user's words."""
-    names = {"str": "text", "int": "a whole number", "float": "a number", "array": "a list", "object": "an object"}
+    names = {"str": "text", "int": "a whole number", "float": "a number", "array": "a list", "object": "an object",
+             "bool": "true or false"}  # fmt: skip
     return " or ".join(names.get(part.strip(), part.strip()) for part in types.split("|"))
 
 

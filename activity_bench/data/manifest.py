@@ -74,8 +74,12 @@ class Manifest:
     def samples(self, split: str) -> list[Sample]:
         """Every sample of a split, verified."""
         samples = [sample for block in self.blocks(split, _SAMPLE) for sample in block.items]
+        ids: set[str] = set()
         for sample in samples:
             _check(sample, self.path(split))
+            if sample.id in ids:
+                raise InputError("two samples share an id", file=self.path(split), field="id", found=sample.id)
+            ids.add(sample.id)
         return samples
 
     def blocks(self, split: str, decoder: msgspec.json.Decoder[Any]) -> Iterator[lines.Block[Any]]:
@@ -127,6 +131,7 @@ def load(folder: Path) -> Manifest:
             expected=str(FORMAT),
             hint="Build it again with this version, or install the activity-bench that wrote it.",
         )
+    canonical.check_keys(early, _Page.__struct_fields__, path, "key")
     page: _Page = canonical.read_page(data, path, _Page)
     if (page.seal is not None and data != canonical.page(early)) or page.seal not in (None, _seal(early)):
         raise InputError("this file was changed since the manifest was built: its seal differs", file=path)
@@ -166,8 +171,16 @@ def _check(sample: Sample, path: Path) -> None:
     missing = [name for name in Query.FIELDS[query.kind] if getattr(query, name) is None and name != "label"]
     if missing:
         raise bad(f"query.{missing[0]}", None, f"a value: query.kind is {query.kind!r}")
-    if sample.grid is not None and len(sample.grid.targets) != len(sample.targets):
+    if sample.grid is None:
+        return
+    low, high = sample.grid.video
+    if not sample.grid.step > 0:
+        raise bad("grid.step", sample.grid.step, "seconds a row, above 0")
+    if len(sample.grid.targets) != len(sample.targets):
         raise bad("grid.targets", len(sample.grid.targets), f"{len(sample.targets)}, one for each target")
+    for first, last in sample.grid.targets:
+        if not 0 <= low <= first < last <= high:
+            raise bad("grid.targets", [first, last], f"rows in order, inside [{low}, {high}]")
 
 
 def as_line(sample: Sample) -> bytes:

@@ -14,6 +14,7 @@ from activity_bench import __version__, catalog
 from activity_bench.data import manifest as manifests
 from activity_bench.data import predictions as predicted
 from activity_bench.data.disk import atomic_folder
+from activity_bench.data.features import Provider, open_features
 from activity_bench.data.reports import Report, now, write_page
 from activity_bench.errors import InputError
 from activity_bench.types import Method, Sample
@@ -44,6 +45,7 @@ def run_method(
     split: str,
     out: Path | str,
     *,
+    features: Path | str | None = None,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
     force: bool = False,
@@ -60,8 +62,9 @@ def run_method(
         raise InputError(f"{name} does not answer {asked.task} manifests", file=asked.folder, field="task",
                          found=asked.task, expected=" or ".join(sorted(method_class.tasks)))  # fmt: skip
     asked.path(split)  # a wrong split is named before any work
-    method = method_class(chosen, seed)
-    described = {"name": name, "options": asdict(chosen), "seed": seed}
+    provider = _features(name, method_class, features)
+    method = method_class(chosen, seed, provider)
+    described = {"name": name, "options": asdict(chosen), "seed": seed, "features": provider and provider.digest}
     header = {"method": described, "manifest": {"name": asked.name, "split": split, "digest": asked.digest}}
     with atomic_folder(Path(out), force=force, marker=MARKER) as draft:
         fitted = method.fit(*(_learnable(asked, part) for part in ("train", "val")))
@@ -74,6 +77,16 @@ def run_method(
         write_page(draft / "report.json", report)
         write_page(draft / MARKER, _record(asked, split, described, fitted))
     return Run(Path(out), fitted, report)
+
+
+def _features(name: str, method_class: type[Method], path: Path | str | None) -> Provider | None:
+    """The features that a method needs. A file that it does not need is opened all the same, so that a wrong one is
+    named, and is not handed on, so that no run claims to have used it."""
+    if path is None and method_class.needs_features:
+        raise InputError(f"{name} needs features", field="--features", expected="a feature store",
+                         hint="activity-bench simulate features makes a simulated one.")  # fmt: skip
+    opened = None if path is None else open_features(Path(path))
+    return opened if method_class.needs_features else None
 
 
 def _learnable(asked: manifests.Manifest, part: str) -> Sequence[Sample]:

@@ -10,6 +10,7 @@ import numpy as np
 from activity_bench import __version__, catalog
 from activity_bench.data import manifest as manifests
 from activity_bench.data import predictions as predicted
+from activity_bench.data.canonical import no_gc
 from activity_bench.data.reports import Asked, Report, now, write_page
 from activity_bench.data.truth import Moments, read_moments
 from activity_bench.errors import InputError
@@ -36,9 +37,10 @@ def score(
     """
     asked = manifests.load(Path(manifest))
     rules = _protocol(asked, protocol)
-    truth = read_moments(asked, split)
-    answers = predicted.read(Path(predictions), truth, asked.digest)
-    answered = int(np.count_nonzero(np.bincount(answers.sample, minlength=len(truth.index))))
+    with no_gc():
+        truth = read_moments(asked, split)
+        answers = predicted.read(Path(predictions), truth, asked.digest)
+    answered = int(np.count_nonzero(np.bincount(answers.sample, minlength=len(truth.ids))))
     ious = _ious(truth, answers)
     return Report(
         manifest=Asked(asked.name, asked.version, split, asked.digest, asked.task, asked.partial),
@@ -46,7 +48,7 @@ def score(
         method=answers.header.method,
         protocol=rules.name,
         scorer={"rules": moments.VERSION, "package": __version__},
-        asked=len(truth.index),
+        asked=len(truth.ids),
         answered=answered,
         metrics=moments.evaluate(ious, rules),
         intervals=moments.intervals(ious, seed, rules) if intervals else {},
@@ -69,7 +71,7 @@ def _protocol(asked: manifests.Manifest, name: str | None) -> moments.MomentProt
 
 
 def _ious(truth: Moments, answers: predicted.Answers) -> Floats:
-    best = moments.best_answers(answers.sample, answers.start, answers.end, answers.score, len(truth.index))
+    best = moments.best_answers(answers.sample, answers.start, answers.end, answers.score, len(truth.ids))
     return moments.answer_iou(best, truth.step, truth.target_sample, truth.target_start, truth.target_end)
 
 
@@ -83,10 +85,8 @@ def _warnings(truth: Moments, answers: predicted.Answers, answered: int, partial
     warnings = []
     if partial:
         warnings.append("a partial manifest: these scores are not ranked beside those of the whole one")
-    if answered < len(truth.index):
-        warnings.append(
-            f"{len(truth.index) - answered:,} of {len(truth.index):,} samples have no answer and count as 0"
-        )
+    if answered < len(truth.ids):
+        warnings.append(f"{len(truth.ids) - answered:,} of {len(truth.ids):,} samples have no answer and count as 0")
     several = np.bincount(answers.sample, minlength=1).max(initial=0) > 1
     if several and np.ptp(answers.score) == 0:
         warnings.append("every segment has the same score, so the earliest of each sample counts")

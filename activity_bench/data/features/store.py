@@ -3,90 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from activity_bench.data import canonical, disk
+from activity_bench.data import canonical
 from activity_bench.data.features import words
+from activity_bench.data.features.hdf5 import HDF5, Damaged, damage
 from activity_bench.data.features.words import Attributes, Rows, Timing
 from activity_bench.errors import InputError, unknown
 
 FEATURES, IDS, ROWS, SHA256 = "features", "index/ids", "index/rows", "index/sha256"
-
-
-class HDF5:
-    """A file of HDF5 that is read by many processes: opened at need, in each for itself, and never pickled open.
-
-    A handle that crosses a fork gives garbage, so the process id stands beside it. Nothing is locked: network file
-    systems often cannot, and nobody writes to a file that has its final name.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self._file: Any = None
-        self._pid = 0
-
-    @property
-    def file(self) -> Any:
-        """This process's handle."""
-        if self._file is None or self._pid != os.getpid():
-            self.close()  # in a child of a fork: the child's copy alone
-            self._file, self._pid = open_hdf5(self.path), os.getpid()
-        return self._file
-
-    def close(self) -> None:
-        """Close this process's handle; the next reading opens the file again."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_file": None, "_pid": 0}
-
-    def dataset(self, name: str) -> Any:
-        """A dataset of numbers that lie in this very file, and that can be as large as it says."""
-        node = self.file
-        for part in name.split("/"):
-            if not isinstance(node, h5py.Group) or part not in node:
-                raise InputError("this file lacks a dataset", file=self.path, field=name)
-            if not isinstance(node.get(part, getlink=True), h5py.HardLink):
-                raise InputError("a link to elsewhere", file=self.path, field=name, expected="a dataset")
-            node = node[part]
-        if not isinstance(node, h5py.Dataset) or node.external or node.is_virtual:
-            raise InputError("not a dataset of this file", file=self.path, field=name)
-        # What is written without compression cannot be larger than the file; what is compressed, by not so much.
-        ratio = 1 if node.chunks is None else disk.GZIP_RATIO
-        if node.nbytes > ratio * self.path.stat().st_size:
-            raise InputError("a dataset larger than its file", file=self.path, field=name, found=node.shape,
-                             hint="The file is damaged.")  # fmt: skip
-        return node
-
-
-def open_hdf5(path: Path) -> Any:
-    """An HDF5 file for reading, or an error that says why it is none."""
-    with disk.open_read(path) as stream:  # a missing file, a folder: said in the words of every other reader
-        signed = stream.read(8) == b"\x89HDF\r\n\x1a\n"
-    try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        problem = f"a damaged HDF5 file: {error}" if signed else "not an HDF5 file"
-        raise InputError(problem, file=path) from None
-
-
-@contextmanager
-def damage(path: Path, field: str | None = None) -> Iterator[None]:
-    """What h5py says of a damaged file, as an error of ours."""
-    try:
-        yield
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeDecodeError, MemoryError) as error:
-        raise InputError(f"a damaged feature file: {error}", file=path, field=field) from None
 
 
 class FeatureStore:
@@ -123,10 +53,12 @@ class FeatureStore:
                 raise InputError("the file states another timing", file=self.path, found=timing,
                                  expected=str(stated.timing), hint="Leave the timing out.")  # fmt: skip
             return stated
-        first = self._dataset(next(iter(self._index))) if self._index else None
-        if first is None:
+        if not self._index:
             raise InputError("an empty feature store", file=self.path)
-        return Attributes.unstated(timing, first.shape[1], words.stored_dtype(first.dtype))
+        video = next(iter(self._index))
+        shape, dtype, _ = self._hdf5.place(f"{FEATURES}/{video}")
+        words.check_array(shape, dtype, None, video, self.path)
+        return Attributes.unstated(timing, shape[1], words.stored_as(dtype))
 
     @property
     def dim(self) -> int:
@@ -158,36 +90,42 @@ class FeatureStore:
         """Rows [first, last) of a video: (rows, dim)."""
         first, last = words.check_slice(video, self.rows(video), first, last, self.path)
         with damage(self.path, video):
-            return np.asarray(self._dataset(video)[first:last], np.float32)
+            return np.asarray(self._hdf5.rows(self._name(video), first, last), np.float32)
 
     def check_rows(self, video: str, duration: float, tolerance_rows: float | None = None) -> None:
         """Refuse a video whose rows do not fit its duration."""
         words.check_rows(self, video, duration, tolerance_rows, self.path)
 
+    def sums(self) -> dict[str, str]:
+        """The sha256 of each video's numbers, as the index has it; empty where another writer noted none."""
+        return dict(zip(self._index, self._sha256, strict=True))
+
     def damaged(self) -> list[str]:
         """The videos whose numbers are not those that were written; reads all of the file."""
-        return [
-            video for video, text in zip(self._index, self._sha256, strict=True)
-            if text and text != sha256_of(self._dataset(video)[:])
-        ]  # fmt: skip
+        with damage(self.path):
+            return [video for video, text in self.sums().items() if text and text != self._sum(video)]
 
     def attributes_of(self, video: str) -> Mapping[str, Any]:
         """What was noted of one video when its features were made."""
         self.rows(video)
         with damage(self.path, video):
-            return {name: words.plain(value) for name, value in self._dataset(video).attrs.items()}
+            return {name: words.plain(value) for name, value in self._hdf5.dataset(self._name(video)).attrs.items()}
 
     def close(self) -> None:
         """Close this process's handle; the next reading opens the file again."""
         self._hdf5.close()
 
-    def _dataset(self, video: str) -> Any:
-        dataset = self._hdf5.dataset(f"{FEATURES}/{video}")
-        shape = (self._index[video], self.attributes.dim if hasattr(self, "attributes") else dataset.shape[-1])
-        if dataset.shape != shape or dataset.dtype.kind != "f":
-            raise InputError("not the rows that the index states", file=self.path, field=video,
-                             found=(dataset.shape, str(dataset.dtype)), expected=str(shape))  # fmt: skip
-        return dataset
+    def _sum(self, video: str) -> str:
+        return sha256_of(self._hdf5.rows(self._name(video), 0, self._index[video]))
+
+    def _name(self, video: str) -> str:
+        """The dataset of a video, which must be what attributes and index state."""
+        name = f"{FEATURES}/{video}"
+        shape, dtype, _ = self._hdf5.place(name)
+        if shape != (self._index[video], self.dim) or dtype.kind != "f":
+            raise Damaged("not the rows that the index states", file=self.path, field=video, found=(*shape, str(dtype)),
+                          expected=str((self._index[video], self.dim, self.attributes.dtype)))  # fmt: skip
+        return name
 
 
 def digest_of(attributes: Attributes, index: Iterator[tuple[str, int, str]]) -> str:

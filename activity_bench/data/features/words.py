@@ -25,7 +25,7 @@ BY_HAND = "Give the timing by hand: Timing(fps=…, window=…, stride=…), in 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Row `i` covers the frames [offset + i * stride, offset + i * stride + window) of a video at `fps` frames a second."""
+    """Row `i` covers `window` frames from frame `offset + i * stride` on, of a video at `fps` frames a second."""
 
     fps: float
     window: int
@@ -108,7 +108,7 @@ class Attributes:
                 file=file, hint=BY_HAND,
             )  # fmt: skip
         try:
-            return cls(**{name: _plain(found[name]) for name in names})
+            return cls(**{name: plain(found[name]) for name in names})
         except InputError as error:
             raise InputError(error.problem, file=file, field=error.field, found=error.found, expected=error.expected,
                              hint=error.hint) from None  # fmt: skip
@@ -120,7 +120,12 @@ class Attributes:
         return cls(**{**texts, **asdict(timing), "dtype": dtype, "dim": dim})
 
 
-def _plain(value: Any) -> Any:
+def stored_as(dtype: Any) -> str:
+    """The name that attributes give to the type of numbers in a file made by others."""
+    return DTYPES[0] if np.dtype(dtype).itemsize == 2 else DTYPES[1]
+
+
+def plain(value: Any) -> Any:
     """A file's attribute as a plain value: HDF5 gives NumPy scalars, and bytes for text of some writers."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
@@ -164,6 +169,23 @@ def check_id(video: str) -> str:
         raise InputError("this id cannot name a feature dataset", field="id", found=video,
                          expected=f"1 to {MAX_ID} bytes of UTF-8 without / or NUL, neither . nor ..")  # fmt: skip
     return video
+
+
+def check_array(shape: Sequence[int], dtype: Any, dim: int | None, video: str, file: Path | None = None) -> None:
+    """Features are (rows, dim), at least one row, floating point; anything else is an error that names the video."""
+    expected = f"(rows, {dim or 'dim'}), at least one row"
+    if len(shape) != 2 or shape[0] < 1 or shape[1] != (dim or max(1, shape[1])):
+        raise InputError("features of a wrong shape", file=file, field=video, found=tuple(shape), expected=expected)
+    if np.dtype(dtype).kind != "f":
+        raise InputError("features that are no floating point numbers", file=file, field=video, found=str(dtype))
+
+
+def check_finite(array: NDArray[Any], video: str, file: Path | None = None) -> None:
+    """One NaN ruins a training silently: refuse it here, by row."""
+    finite = np.isfinite(array).all(axis=1)  # (rows,)
+    if not finite.all():
+        raise InputError("features that are not finite", file=file, field=f"{video}, row {int(finite.argmin())}",
+                         expected=f"finite numbers in {array.dtype}")  # fmt: skip
 
 
 def check_slice(video: str, rows: int, first: int, last: int | None, file: Path) -> tuple[int, int]:

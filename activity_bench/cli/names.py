@@ -18,7 +18,7 @@ TABLES = {
 
 @click.command(name="list")
 @click.argument("kind", required=False)
-def list_(kind: str | None) -> None:
+def names(kind: str | None) -> None:
     """Benchmarks, methods, metrics and protocols; KIND for one of these.
 
     \b

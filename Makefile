@@ -1,0 +1,49 @@
+# Everything runs in .venv; nothing is installed anywhere else. `make PYTHON=python3.13 test` takes another Python.
+# Tests that want real files read ACTIVITY_BENCH_DATA; where it is not set they are deselected, and the summary says so.
+PYTHON ?= python3
+BIN := .venv/bin
+PARALLEL := -n auto --dist loadgroup
+PIP := $(BIN)/python -m pip install --quiet -c constraints.txt
+
+.PHONY: setup demo test check nightly bench clean
+
+setup: .venv/.dev
+
+demo: .venv/.base
+	$(BIN)/activity-bench demo --out demo-out --force
+
+test: .venv/.dev
+	$(BIN)/pytest -m quick $(PARALLEL)
+
+# What CI runs, cheapest first.
+check: .venv/.dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -m "quick or check" $(PARALLEL)
+
+nightly: .venv/.dev
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -m nightly || [ $$? -eq 5 ] # 5: there is no nightly test
+
+bench: .venv/.dev
+	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find activity_bench tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+.venv/pyvenv.cfg:
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("activity-bench needs Python 3.11 or newer, this is " + sys.version)'
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+
+# A stamp a set of packages, so that a second `make test` installs nothing; newer pins or dependencies install again.
+.venv/.base: .venv/pyvenv.cfg pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+# Add here every extra that a room uses and that installs everywhere. Once `models` exists: torch alone first, on a line
+# of its own before this one, so that nothing else chooses its build.
+.venv/.dev: .venv/pyvenv.cfg pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	@touch .venv/.base $@
