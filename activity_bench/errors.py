@@ -6,9 +6,11 @@ One family. `InputError` (exit code 2): the call or a file is wrong, and the use
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
-from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
 
 SHOWN = 80  # characters of a user's value that a message repeats
 
@@ -25,6 +27,8 @@ def show(value: object) -> str:
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The valid name that `name` was probably meant to be, or None."""
+    import difflib  # only an error needs it, and every start would pay for it
+
     by_folded = {candidate.casefold(): candidate for candidate in names}
     close = difflib.get_close_matches(str(name)[:200].casefold(), by_folded, n=1, cutoff=0.55)
     return by_folded[close[0]] if close else None

@@ -31,4 +31,4 @@ def python(code: str, *arguments: str) -> list[str]:
 
 def command(*arguments: str) -> list[str]:
     """The command line of the toolkit."""
-    return [sys.executable, "-m", "activity_bench", *arguments]
+    return [sys.executable, "-c", "import sys; from activity_bench.cli import main; sys.exit(main())", *arguments]

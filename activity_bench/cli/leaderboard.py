@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from activity_bench.cli.show import number, say, table
+from activity_bench.cli.show import number, say, table, width
+
+LEAST_WIDTH, SCORE_WIDTH = 62, 7  # characters: of rank, method, split, interval and source; of a score
 
 
 @click.command()
@@ -29,8 +31,14 @@ def leaderboard(reports: tuple[Path, ...], csv: Path | None, by: str | None, pub
 
 
 def show_leaderboard(board: Any, title: str = "Leaderboard") -> None:
-    """The table as a terminal shows it: scores with the ranking metric's interval."""
+    """The table: all of it when piped; on a terminal the scores that fit, those without a threshold first."""
     metrics = [name for name in board.columns if f"{name}_low" in board.columns]
+    room = width()
+    if room is not None:
+        fitting = max(1, (room - LEAST_WIDTH) // SCORE_WIDTH)
+        best = sorted(metrics, key=lambda name: (name != board.by, "@" in name, metrics.index(name)))[:fitting]
+        left_out, metrics = len(metrics) - len(best), [name for name in metrics if name in best]
+        title += f" ({left_out} more scores in the CSV)" if left_out else ""
     rows = []
     for row in board.rows:
         low, high = row.get(f"{board.by}_low"), row.get(f"{board.by}_high")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,12 +30,18 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for index, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    drawn = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
+    for column, values in zip(columns, list(zip(*cells, strict=True)) or [()] * len(columns), strict=True):
+        numeric = all(not value or value[0].isdigit() for value in values)
+        drawn.add_column(column.replace("@", "\n@").replace("-mAP", "-\nmAP"), justify="right" if numeric else "left")
     for row in cells:
         drawn.add_row(*(Text(cell) for cell in row))  # Text: markup in a user's names stays text
     Console().print(drawn)
+
+
+def width() -> int | None:
+    """How many characters a line of the terminal holds; None when piped."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def number(value: object) -> str:

@@ -54,6 +54,6 @@ def features(manifest: Path, out: Path, seed: int, pairs: tuple[str, ...], force
     from activity_bench.workflow.simulate import simulate_features
 
     options = {"seed": seed, **settings(pairs)}
-    world = simulate_features(manifest, out, options=options, force=force, progress=progress)
-    say(f"{len(world.ids()):,} videos, {world.dim} numbers a row")
-    click.echo(f"{world.digest}  {out}")
+    store = simulate_features(manifest, out, options=options, force=force, progress=progress)
+    say(f"{len(store.ids()):,} videos, {store.dim} numbers a row")
+    click.echo(f"{store.digest}  {out}")

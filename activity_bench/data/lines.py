@@ -63,10 +63,11 @@ def read(path: Path, decoder: msgspec.json.Decoder[T], hashers: tuple[Hasher, ..
 def _count(text: bytes) -> int:
     """How many lines are not blank."""
     data = np.frombuffer(text, np.uint8)
-    ends, blank = data == 10, data <= 32  # (bytes,)
-    if blank[0] or (ends[:-1] & blank[1:]).any():  # a line may be blank: look at each
+    starts = np.flatnonzero(data == 10) + 1
+    open_ = not text.endswith(b"\n")  # the last line lacks its newline
+    if data[0] <= 32 or (data[starts if open_ else starts[:-1]] <= 32).any():  # a line may be blank: look at each
         return sum(1 for line in text.split(b"\n") if line.strip())
-    return int(np.count_nonzero(ends)) + (not text.endswith(b"\n"))
+    return len(starts) + open_
 
 
 def _located(path: Path, decoder: msgspec.json.Decoder[Any], text: bytes, first: int, fault: Exception) -> Exception:

@@ -8,7 +8,7 @@ from typing import Any
 
 from activity_bench.data import manifest as manifests
 from activity_bench.data.disk import atomic_folder
-from activity_bench.data.features import write_store
+from activity_bench.data.features import FeatureStore, write_store
 from activity_bench.simulation.content import contents
 from activity_bench.simulation.corpus import CorpusOptions, files
 from activity_bench.simulation.world import World, WorldOptions
@@ -41,8 +41,8 @@ def simulate_features(
     options: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: Progress = silent,
-) -> World:
-    """Write a feature store for every video of a manifest, from the simulated world; the world that made it.
+) -> FeatureStore:
+    """Write a feature store for every video of a manifest, from the simulated world; the store, opened.
 
     >>> simulate_features("manifest", "features.h5", options={"dim": 64}).digest
     """
@@ -53,4 +53,4 @@ def simulate_features(
     world = World(chosen, tree, contents(samples).values())
     videos = progress(world.ids(), len(world.ids()), "simulate features")
     write_store(Path(out), world.attributes, ((video, world.read(video)) for video in videos), force=force)
-    return world
+    return FeatureStore(Path(out))
