@@ -61,6 +61,11 @@ def shuffled(seed: int, items: Iterable[str], purpose: str) -> list[str]:
     return sorted(items, key=lambda item: (key(seed, item, purpose), item))
 
 
+def legacy(seed: int) -> np.random.RandomState:
+    """The stream that a published script drew from, to replay its draws and for nothing else. NumPy has frozen it."""
+    return np.random.RandomState(seed)
+
+
 def rendezvous(askers: Keys, candidates: Keys, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
     """For each asker the candidate it meets: the one whose hash with it is greatest, or -1 where none is allowed.
 

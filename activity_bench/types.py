@@ -51,6 +51,7 @@ class Video:
     duration: float | None
     subset: str
     instances: tuple[Instance, ...]
+    ignore: tuple[Instance, ...] = ()  # stretches of which the annotators say that they are neither activity nor none
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,29 +45,37 @@ def build_dataset() -> None:
 
 def _command(name: str) -> click.Command:
     builder = catalog.load("benchmark", catalog.BUILDERS, name)
-    own = fields(builder.options_class)
 
-    def run(annotations: tuple[Path, ...], out: Path, protocol: str | None, force: bool, **given: Any) -> None:
+    def run(
+        annotations: tuple[Path, ...], out: Path, protocol: str | None, format_: str | None, force: bool, **given: Any
+    ) -> None:
         from activity_bench.workflow.build import build_dataset as verb
 
-        chosen = {key: value for key, value in given.items() if value is not None}
-        made = verb(name, annotations, out, protocol=protocol, options=chosen, force=force)
+        said = {key: value for key, value in given.items() if value is not None}
+        tables = {key: said.pop(key) for key in builder.tables if key in said}
+        made = verb(
+            name, annotations, out, protocol=protocol, format_=format_, options=said, tables=tables, force=force
+        )
         for split, info in made.splits.items():
             say(f"{split:>6}: {info.samples:,} samples, {info.videos:,} videos, {info.classes:,} classes")
         drops = made.provenance["drops"]
         say(f"{drops['kept']:,} of {drops['seen']:,} {drops['unit']}s kept; the rest is accounted for in DATASHEET.md")
         click.echo(f"{made.digest}  {out}")
 
+    path = click.Path(path_type=Path)
+    protocols = ", ".join([*builder.protocols, *builder.aliases])
     decorators: list[Callable[..., Any]] = [
-        click.option("--annotations", type=click.Path(path_type=Path), multiple=True, required=True,
-                     help="Annotation file; may be given several times."),
-        click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the manifest."),
-        click.option("--protocol", help=f"One of: {', '.join(builder.protocols)}. [{builder.protocols[0]}]"),
+        click.option("--annotations", type=path, multiple=True, required=True,
+                     help="Annotation file or folder; may be given several times."),
+        click.option("--format", "format_", help="Format of the annotations, where they do not show it."),
+        click.option("--out", type=path, required=True, help="Folder of the manifest."),
+        click.option("--protocol", help=f"One of: {protocols}. [{builder.protocols[0]}]"),
         click.option("--force", is_flag=True, help="Replace a manifest that is there."),
+        *(click.option(_flag(table), table, type=path, help=_sentence(text)) for table, text in builder.tables.items()),
         *(
-            click.option(f"--{option.name.replace('_', '-')}", option.name, type=KINDS[str(option.type)],
-                         help=f"{option.metadata['help'][:1].upper()}{option.metadata['help'][1:]}. [{option.default}]")
-            for option in own
+            click.option(_flag(option.name), option.name, type=KINDS[str(option.type)],
+                         help=f"{_sentence(option.metadata['help'])} [{option.default}]")
+            for option in fields(builder.options_class)
         ),
     ]  # fmt: skip
     command: Any = run
@@ -79,3 +87,11 @@ def _command(name: str) -> click.Command:
     activity-bench build-dataset {name} --annotations activitynet.json --out manifest
     """
     return click.command(name=name, help=help_)(command)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

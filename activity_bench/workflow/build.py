@@ -13,6 +13,7 @@ from activity_bench.data import manifest
 from activity_bench.errors import InputError, unknown
 from activity_bench.types import Sample
 from activity_bench.workflow import options as option_table
+from activity_bench.workflow import tables as table_reader
 from activity_bench.workflow.describe import Summary, datasheet
 
 
@@ -22,22 +23,30 @@ def build_dataset(
     out: Path,
     *,
     protocol: str | None = None,
+    format_: str | None = None,
     options: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Path] | None = None,
     force: bool = False,
 ) -> manifest.Manifest:
     """Build the benchmark `name` and freeze it in the folder `out`.
+
+    `format_` names the annotations' format where the file does not show it; `tables` are the builder's own files.
 
     >>> build_dataset("relocalization", [Path("activity_net.v1-3.min.json")], Path("out"), options={"seed": 1})
     """
     builder = catalog.load("benchmark", catalog.BUILDERS, name)
     if not annotations:
         raise InputError("no annotation file", field="--annotations", expected="at least one")
-    protocol = protocol or builder.protocols[0]
+    protocol = builder.aliases.get(protocol, protocol) or builder.protocols[0]
     if protocol not in builder.protocols:
         raise unknown(f"protocol of {name}", protocol, builder.protocols)
     chosen = option_table.make(builder.options_class, options or {}, name)
-    corpora = reader.read(annotations)
-    built = builder.build(corpora, chosen, protocol)
+    for table in tables or {}:
+        if table not in builder.tables:
+            raise unknown(f"table of {name}", table, builder.tables)
+    read, table_sources = table_reader.read(tables or {})
+    corpora = reader.read([Path(path) for path in annotations], format_)
+    built = builder.build(corpora, chosen, protocol, read)
     summaries = {split: Summary() for split in built.splits}
 
     def watch(split: str, sample: Sample) -> None:
@@ -50,10 +59,10 @@ def build_dataset(
         "package": f"activity-bench {__version__}",
     }
     return manifest.write(
-        out,
+        Path(out),
         built,
         provenance,
-        tuple(source for corpus in corpora for source in corpus.sources),
+        (*(source for corpus in corpora for source in corpus.sources), *table_sources),
         lambda page: datasheet(page, summaries, builder.paper),
         force=force,
         watch=watch,

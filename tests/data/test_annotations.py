@@ -14,7 +14,7 @@ from activity_bench.data import annotations
 from activity_bench.data.annotations import activitynet
 from activity_bench.errors import InputError
 from activity_bench.simulation.corpus import files
-from activity_bench.types import Instance
+from activity_bench.types import Instance, Video
 
 pytestmark = pytest.mark.quick
 
@@ -77,7 +77,7 @@ def test_the_embedded_corpus_reads_alike_in_both_layouts(tmp_path: Path) -> None
     assert loose.videos
     assert all(by_id[v.id] == v for v in loose.videos)
     assert loose.mended.keys() == {"number as text", "subset name", "v_ before the id"}
-    with pytest.raises(InputError, match=r"activitynet_loose\.json: database: a video that activitynet\.json has too"):
+    with pytest.raises(InputError, match=r"activitynet_loose\.json: video: a video that activitynet\.json has too"):
         annotations.read([tmp_path / "activitynet.json", tmp_path / "activitynet_loose.json"])
 
 
@@ -130,7 +130,7 @@ def test_one_video_twice_in_a_file(tmp_path: Path) -> None:
         (b"", "empty annotation file"), (b" \n", "empty annotation file"), (b"{}", "database"),
         (b'{"database": {}}', "no video"), (b'{"database": {"a"', "not valid JSON"), (b"hello", "not valid JSON"),
         (b'{"database": {"\xff": {}}}', "UTF-8|not valid JSON"), (b"[]", "a list"), (b'{"database": 3}', "database"),
-        (b'{"database": ' + b"[" * 100_000, "a.json"), (b'{"database": null}', "database"),
+        (b'{"database": ' + b"[" * 100_000, "database"), (b'{"database": null}', "database"),
         (b'{"database": {"a": {"subset": "test", "annotations": null}}}', r"database\.a\.annotations"),
     ],
 )  # fmt: skip
@@ -153,6 +153,11 @@ def test_a_tree_that_is_none(tmp_path: Path, nodes: list[tuple[int, str, int | N
         activitynet.read(file_of(tmp_path, {"a": video()}, taxonomy=taxonomy))
 
 
+def repeats(video: Video) -> int:
+    """Instances that repeat another one of their video, to the microsecond."""
+    return len(video.instances) - len({(round(i.start, 6), round(i.end, 6), i.label) for i in video.instances})
+
+
 @pytest.mark.real
 def test_the_real_file(real_data: Path) -> None:
     """What was measured of ActivityNet 1.3: the counts that every project's reader should find."""
@@ -171,7 +176,7 @@ def test_the_real_file(real_data: Path) -> None:
     past = [i.end - v.duration for v, i in instances if v.duration is not None and i.end > v.duration]
     assert len(past) == 226
     assert max(past) <= 0.85
-    assert sum(sum(Counter(v.instances).values()) - len(Counter(v.instances)) for v in corpus.videos) == 52
+    assert sum(repeats(v) for v in corpus.videos) == 52
     assert sum(len({i.label for i in v.instances}) > 1 for v in corpus.videos) == 13
 
 

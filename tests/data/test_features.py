@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from activity_bench.data import disk
 from activity_bench.data.features import (
+    ArrayFolder,
     Attributes,
     FeatureStore,
     PartsWriter,
@@ -615,18 +616,15 @@ def test_no_store_at_all(tmp_path: Path) -> None:
         FeatureStore(tmp_path)
 
 
-def test_a_truncated_or_overwritten_file_is_an_input_error(store: Path) -> None:
+def test_a_truncated_file_or_a_lost_sector_is_an_input_error(store: Path) -> None:
     whole = store.read_bytes()
     for cut in range(0, len(whole), 199):
         store.write_bytes(whole[:cut])
         with pytest.raises(InputError):
             open_features(store)
-    random = np.random.default_rng(0)
-    for _ in range(100):
-        data = bytearray(whole)
-        place = int(random.integers(0, len(data) - 64))
-        data[place : place + 64] = random.bytes(64)
-        store.write_bytes(data)
+    for place in range(0, len(whole), 512):  # a lost sector
+        store.unlink()
+        store.write_bytes(whole[:place] + bytes(512) + whole[place + 512 :])
         try:
             features = open_features(store)
             for video in features.ids():
@@ -775,3 +773,18 @@ def test_an_empty_folder_has_no_features(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", features=array("a"))
     with pytest.raises(InputError, match=r"both \.npy and \.npz"):
         open_features(tmp_path, TIMING)
+
+
+@pytest.mark.real
+def test_real_arrays_of_another_project(real_data: Path, tmp_path: Path) -> None:
+    shutil.copy(real_data / "features/v_GGSY1Qvo990_i3d_clip.npz", tmp_path / "v_GGSY1Qvo990.npz")
+    with pytest.raises(InputError, match=r"unknown array.*None_raft_24_24_25_rgb"):
+        ArrayFolder(tmp_path, Timing(25, 24, 24))
+    rgb = ArrayFolder(tmp_path, Timing(25, 24, 24), key="None_raft_24_24_25_rgb")
+    clip = ArrayFolder(tmp_path, Timing(5, 1, 1), key="ViT-B_32_1_5_clip")
+    assert (rgb.read("GGSY1Qvo990").shape, clip.read("v_GGSY1Qvo990").shape) == ((18, 1024), (90, 512))
+    duration = 90 / 5
+    rgb.check_rows("GGSY1Qvo990", duration)
+    for stride in (8, 12, 16):
+        with pytest.raises(InputError, match="GGSY1Qvo990: the rows do not fit 18 seconds"):
+            ArrayFolder(tmp_path, Timing(25, 24, stride), rgb._key).check_rows("GGSY1Qvo990", duration)

@@ -200,21 +200,6 @@ def test_what_json_allows_and_we_did_not_write_is_a_change(tmp_path: Path) -> No
 # ---- manifests made by other hands ----------------------------------------------------------------------------------
 
 
-def by_hand(folder: Path, rows: list[dict[str, Any]] | bytes, **changes: Any) -> Path:
-    """A manifest as a person writes it from the documentation: no seal, any layout of the JSON."""
-    folder.mkdir(exist_ok=True)
-    text = rows if isinstance(rows, bytes) else "".join(json.dumps(row) + "\n" for row in rows).encode()
-    (folder / "test.jsonl").write_bytes(text)
-    found = hashlib.sha256(text).hexdigest()
-    split = {"file": "test.jsonl", "samples": text.count(b"\n"), "videos": 1, "classes": 1, "sha256": found}
-    page = {
-        "format": 1, "name": "mine", "version": "1", "task": "moment", "splits": {"test": split}, "provenance": {},
-        "digest": "sha256:" + hashlib.sha256(f"test {found}\n".encode()).hexdigest(),
-    }  # fmt: skip
-    (folder / "manifest.json").write_text(json.dumps({**page, **changes}))
-    return folder
-
-
 def row(**changes: Any) -> dict[str, Any]:
     plain = {
         "id": "a", "query": {"kind": "image", "video": "q", "time": 1.0}, "targets": [{"start": 2.0, "end": 3.5}],
@@ -224,7 +209,7 @@ def row(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_manifest_made_by_hand_is_taken(tmp_path: Path) -> None:
-    opened = manifest.load(by_hand(tmp_path / "m", [row()]))
+    opened = manifest.load(tiny.by_hand(tmp_path / "m", [row()]))
     assert opened.samples("test")[0].targets == (Target(2.0, 3.5),)
     assert manifest.load(tmp_path / "m" / "manifest.json").digest == opened.digest
 
@@ -249,7 +234,7 @@ def test_a_manifest_made_by_hand_is_taken(tmp_path: Path) -> None:
     ],
 )
 def test_a_faulty_sample_is_located(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    folder = by_hand(tmp_path / "m", [row(), row(id="b", **changes) if "id" not in changes else row(**changes)])
+    folder = tiny.by_hand(tmp_path / "m", [row(), row(id="b", **changes) if "id" not in changes else row(**changes)])
     with pytest.raises(InputError, match=rf"test\.jsonl.*{said}"):
         manifest.load(folder).samples("test")
 
@@ -258,11 +243,11 @@ def test_a_faulty_sample_is_located(tmp_path: Path, changes: dict[str, Any], sai
 def test_a_number_that_is_none_is_no_number(tmp_path: Path, number: bytes) -> None:
     text = json.dumps(row()).encode().replace(b"3.5", number) + b"\n"
     with pytest.raises(InputError, match=r"test\.jsonl:1"):
-        manifest.load(by_hand(tmp_path / "m", text)).samples("test")
+        manifest.load(tiny.by_hand(tmp_path / "m", text)).samples("test")
 
 
 def test_two_samples_with_one_id(tmp_path: Path) -> None:
-    opened = manifest.load(by_hand(tmp_path / "m", [row(), row()]))
+    opened = manifest.load(tiny.by_hand(tmp_path / "m", [row(), row()]))
     with pytest.raises(InputError, match=r"test\.jsonl: id: two samples share an id; found 'a'"):
         opened.samples("test")
     with pytest.raises(InputError, match="share an id"):
@@ -271,13 +256,13 @@ def test_two_samples_with_one_id(tmp_path: Path) -> None:
 
 def test_a_sample_without_a_target_cannot_be_scored(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"test\.jsonl:2: targets"):
-        read_moments(manifest.load(by_hand(tmp_path / "m", [row(), row(id="b", targets=[])])), "test")
+        read_moments(manifest.load(tiny.by_hand(tmp_path / "m", [row(), row(id="b", targets=[])])), "test")
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None, 1.5])
 def test_another_format_is_said_to_be_one(tmp_path: Path, version: object) -> None:
     with pytest.raises(InputError, match=r"manifest\.json: format: a manifest of another format.*expected 1"):
-        manifest.load(by_hand(tmp_path / "m", [row()], format=version))
+        manifest.load(tiny.by_hand(tmp_path / "m", [row()], format=version))
 
 
 @pytest.mark.parametrize(
@@ -285,7 +270,7 @@ def test_another_format_is_said_to_be_one(tmp_path: Path, version: object) -> No
     ["../test.jsonl", "/etc/passwd", "a/b.jsonl", "..", "", "test.jsonl\n", "test.txt", "a\\b.jsonl", "\0.jsonl"],
 )
 def test_a_split_is_a_plain_name_in_the_folder(tmp_path: Path, name: str) -> None:
-    folder = by_hand(tmp_path / "m", [row()])
+    folder = tiny.by_hand(tmp_path / "m", [row()])
     page = json.loads((folder / "manifest.json").read_text())
     page["splits"]["test"]["file"] = name
     (folder / "manifest.json").write_text(json.dumps(page))
@@ -317,11 +302,11 @@ def test_what_is_no_manifest(tmp_path: Path, text: bytes, said: str) -> None:
 )  # fmt: skip
 def test_a_manifest_that_contradicts_itself(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=rf"manifest\.json.*({said})"):
-        manifest.load(by_hand(tmp_path / "m", [row()], **changes))
+        manifest.load(tiny.by_hand(tmp_path / "m", [row()], **changes))
 
 
 def test_a_wrong_count_is_seen(tmp_path: Path) -> None:
-    folder = by_hand(tmp_path / "m", [row()])
+    folder = tiny.by_hand(tmp_path / "m", [row()])
     page = json.loads((folder / "manifest.json").read_text())
     page["splits"]["test"]["samples"] = 2
     (folder / "manifest.json").write_text(json.dumps(page))

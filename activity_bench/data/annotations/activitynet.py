@@ -11,24 +11,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from activity_bench.data import canonical
-from activity_bench.data.annotations.names import check_id, check_label
+from activity_bench.data.annotations.values import check_id, check_label, seconds, subset_of
 from activity_bench.data.disk import read_bytes
 from activity_bench.errors import InputError
 from activity_bench.types import Corpus, Instance, Source, Video
 
 MAX_BYTES = 1 << 30  # the official file has 4 MB
-SUBSETS = {
-    "train": "training", "training": "training",
-    "val": "validation", "valid": "validation", "validation": "validation",
-    "test": "testing", "testing": "testing",
-}  # fmt: skip
 
 
 class _Annotation(msgspec.Struct, gc=False):
@@ -92,12 +86,7 @@ def _located(data: bytes, path: Path, error: InputError) -> InputError:
 
 def _video(name: str, video: _Video, prefixed: bool, path: Path, mended: Counter[str]) -> Video:
     field = f"database.{name:.80}"
-    subset = SUBSETS.get(video.subset.strip().lower())
-    if subset is None:
-        raise InputError("unknown subset", file=path, field=f"{field}.subset", found=video.subset,
-                         expected=" or ".join(sorted(set(SUBSETS.values()))))  # fmt: skip
-    if subset != video.subset:
-        mended["subset name"] += 1
+    subset = subset_of(video.subset, path, f"{field}.subset", mended)
     video_id = name
     # a YouTube id has 11 characters and may itself start with v_
     if name.startswith("v_") and (prefixed or len(name) == 13) and len(name) > 2:
@@ -105,30 +94,16 @@ def _video(name: str, video: _Video, prefixed: bool, path: Path, mended: Counter
         video_id = name[2:]
     duration = None
     if video.duration is not None:
-        duration = _seconds(video.duration, path, f"{field}.duration", mended)
+        duration = seconds(video.duration, path, f"{field}.duration", mended)
     instances = tuple(
         Instance(
-            _seconds(annotation.segment[0], path, f"{field}.annotations[{i}].segment[0]", mended),
-            _seconds(annotation.segment[1], path, f"{field}.annotations[{i}].segment[1]", mended),
+            seconds(annotation.segment[0], path, f"{field}.annotations[{i}].segment[0]", mended),
+            seconds(annotation.segment[1], path, f"{field}.annotations[{i}].segment[1]", mended),
             check_label(annotation.label, path, f"{field}.annotations[{i}].label"),
         )
         for i, annotation in enumerate(video.annotations)
     )
     return Video(check_id(video_id, path, field), duration, subset, instances)
-
-
-def _seconds(value: float | str, path: Path, field: str, mended: Counter[str]) -> float:
-    if isinstance(value, str):
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = float("nan")
-        mended["number as text"] += 1
-    else:
-        seconds = value
-    if not isfinite(seconds) or not -1e7 < seconds < 1e7:
-        raise InputError("not a time in seconds", file=path, field=field, found=value, expected="a finite number")
-    return seconds
 
 
 def _tree(nodes: list[_Node], path: Path) -> Mapping[str, tuple[str, ...]]:

@@ -100,9 +100,11 @@ class OfficialC3D(Foreign):
 
     def __init__(self, path: Path, timing: Timing | None = None) -> None:
         self._hdf5 = HDF5(Path(path))
-        with damage(Path(path)):
-            super().__init__(Path(path), timing, list(self._hdf5.file))
-        self._hdf5.close()
+        try:
+            with damage(Path(path)):
+                super().__init__(Path(path), timing, list(self._hdf5.file))
+        finally:
+            self._hdf5.close()
 
     def _head(self, name: str) -> tuple[tuple[int, ...], Any]:
         with damage(self.path, name):

@@ -38,7 +38,7 @@ class HDF5:
         self.path = Path(path)
         self._file: Any = None
         self._pid = 0
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: tuple[int, int] | None = None
         self._places: dict[str, Place] = {}
 
     @property
@@ -48,7 +48,7 @@ class HDF5:
             self.close()  # in a child of a fork: the child's copy alone
             file = open_hdf5(self.path)
             found = self.path.stat()
-            stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+            stamp = (found.st_size, found.st_mtime_ns)  # places and index hold for these bytes alone
             if self._stamp not in (None, stamp):
                 file.close()
                 raise InputError("the file was replaced while it was in use", file=self.path, hint="Start again.")

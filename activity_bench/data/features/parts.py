@@ -121,8 +121,7 @@ def write_store(
     file: Path, attributes: Attributes, items: Iterable[tuple[str, NDArray[Any]]], force: bool = False
 ) -> Path:
     """Write a store in one go, one video in memory at a time: for what is made quickly and need not be resumed."""
-    file = Path(file)
-    _refuse_existing(file, force)
+    _refuse_existing(file := Path(file), force)
     with _packer(file, attributes) as packer:
         for video, array in items:
             array = stored(array, attributes, video)
@@ -200,7 +199,11 @@ def _listing(folder: Path) -> list[Path]:
 def _head(part: Any, path: Path) -> tuple[str, Attributes]:
     """Whose part this is and what made it; an error where it is no whole part under its own name."""
     video = part.attrs.get(ID)
-    if not isinstance(video, str) or part_name(video) != path.name or SUM not in part.attrs:
+    try:
+        own_name = isinstance(video, str) and part_name(video) == path.name
+    except InputError:  # an id that cannot be one
+        own_name = False
+    if not own_name or SUM not in part.attrs:
         raise Damaged("not a part of a feature store", file=path)
     dataset = dataset_of(part, path, "rows")
     attributes = Attributes.read(dict(part.attrs), path)

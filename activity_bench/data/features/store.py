@@ -28,10 +28,12 @@ class FeatureStore:
     def __init__(self, path: Path, timing: Timing | None = None) -> None:
         self._hdf5 = HDF5(Path(path))
         self.path = self._hdf5.path
-        with damage(self.path):
-            self._index, self._sha256 = self._read_index()
-            self.attributes = self._read_attributes(timing)
-        self._hdf5.close()  # so that nothing is open when a parent forks before it reads
+        try:
+            with damage(self.path):
+                self._index, self._sha256 = self._read_index()
+                self.attributes = self._read_attributes(timing)
+        finally:
+            self._hdf5.close()  # so that nothing is open when a parent forks before it reads
 
     def _read_index(self) -> tuple[dict[str, int], Sequence[str]]:
         file = self._hdf5.file

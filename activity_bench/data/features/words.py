@@ -74,8 +74,8 @@ class Attributes:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type == "str" and (not isinstance(value, str) or not value.strip()):
-                raise InputError("not a text", field=field.name, found=value, expected='text ("none" is one)')
+            if field.type == "str" and not (isinstance(value, str) and value.strip() and value.isprintable()):
+                raise InputError("not a text", field=field.name, found=value, expected='text on one line ("none")')
             if field.type == "int" and (not isinstance(value, int) or isinstance(value, bool)):
                 raise InputError("not a whole number", field=field.name, found=value)
             if field.type == "float" and not isinstance(value, int | float):

@@ -1,0 +1,207 @@
+"""Video re-localization (ECCV 2018, section 4): find in one video the activity that a clip of another video shows.
+
+The general protocol, which needs annotations alone:
+
+1. Instances are clamped to their video; what is then empty is dropped. Two overlapping instances of different classes
+   drop the whole video (the paper's first filter).
+2. Times become rows of `step` seconds, the fewest that cover the instance. Instances of one class that overlap, or that
+   share a row, become one (the paper merges overlapping ones; what shares a row cannot be told apart on the grid).
+3. A target longer than `max_target` rows is dropped (32 units of 16 frames: the paper's 512 frames).
+4. The window reaches back to the end of the previous instance of the same class and on to the start of the next one, so
+   that it holds exactly one; instances of other classes stay inside as background. A window over `max_window` rows is
+   cropped to that at a place of chance that keeps the target.
+5. Classes are drawn into val and test by hash; the paper has 160 / 20 / 20 of 200, so the default is a tenth each.
+6. Every sample is the video of exactly one line. Its query is the target of another sample of its class, from another
+   source video, no longer in rows than the window, by rendezvous hashing. A sample without one takes the shortest
+   target of its class from another video, and the ledger names it; a class with a single video has no pairs and is
+   dropped.
+
+`released`, with the frame counts and the class order of the released files, gives those files: every sample, and with
+their order (`crop_order`) every crop. `places.released` states where its geometry differs. `weak` (AAAI 2020) is either
+geometry with the training videos split by hash into queries and references: its training lines have no target, so that
+no boundary of a reference can be read; their windows are those of the full protocol.
+
+Left open by the paper: the frame rate (it counts units of 16 frames; annotations have no frames, so `step` is 16 frames
+at 30 per second), which pairs (drawn once and frozen here), the class split (by seed here).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from activity_bench import chance
+from activity_bench.builders.relocalization.pairs import NO_QUERY, ask
+from activity_bench.builders.relocalization.places import Options, Place, crop, general, released
+from activity_bench.errors import InputError
+from activity_bench.segments import to_seconds
+from activity_bench.types import Built, Corpus, Grid, Ledger, Query, Sample, Target, Video, Window
+
+__all__ = ["NO_QUERY", "SPLITS", "Options", "Relocalization", "class_split"]
+
+SPLITS = ("train", "val", "test")
+
+
+class Relocalization:
+    """The builder, as the catalog names it."""
+
+    options_class = Options
+    protocols = ("general", "released", "weak")
+    aliases: Mapping[str, str] = {"activitynet-vrl": "released"}
+    tables: Mapping[str, str] = {
+        "frame_counts": "JSON: frames and feature rows of each video (length.json of the released files)",
+        "class_order": "npy: the order of the sorted classes, 160 train, 20 val, 20 test (perm.npy)",
+        "crop_order": "folder with train.json, val.json, test.json, in the order in which windows were cropped",
+    }
+    paper: Mapping[str, Any] = {
+        "title": "Video re-localization, ECCV 2018, section 4",
+        "samples": "9,530 in the text; 9,400 in the released files: 7,593 / 829 / 978",
+        "videos": "3,791 / 444 / 494 in the released files",
+        "classes": "160 / 20 / 20",
+        "note": "AAAI 2020 calls the 978 validation and the 829 testing; the released files say the opposite",
+    }
+
+    @staticmethod
+    def build(
+        corpora: Sequence[Corpus], options: Options, protocol: str = "general", tables: Mapping[str, Any] | None = None
+    ) -> Built:
+        """A manifest's samples from one corpus, or from several read as one."""
+        tables = tables or {}
+        if protocol == "released" and not {"frame_counts", "class_order"} <= tables.keys():
+            missing = [name for name in ("frame_counts", "class_order") if name not in tables]
+            raise InputError("the released protocol needs its tables", field=", ".join(missing),
+                             expected="--frame-counts FILE and --class-order FILE")  # fmt: skip
+        videos = sorted((video for corpus in corpora for video in corpus.videos), key=lambda video: video.id)
+        ledger = Ledger("instance", sum((Counter(corpus.mended) for corpus in corpora), Counter()))
+        return Built(
+            name="relocalization",
+            version=f"{protocol}.1",
+            task="moment",
+            samples=_samples(videos, options, ledger, protocol, tables),
+            ledger=ledger,
+            tree={label: path for corpus in corpora for label, path in sorted(corpus.tree.items())},
+        )
+
+
+def _samples(
+    videos: Sequence[Video], options: Options, ledger: Ledger, protocol: str, tables: Mapping[str, Any]
+) -> Iterator[tuple[str, Sample]]:
+    counts = tables.get("frame_counts") if protocol != "general" else None
+    if counts is None:
+        places = [place for video in videos for place in general(video, options, ledger)]
+    else:
+        places = [place for video in videos for place in released(video, counts, options, ledger)]
+        places = _cropped(places, tables.get("crop_order", {}), options, ledger)
+    by_class: dict[str, list[Place]] = defaultdict(list)
+    for place in places:
+        by_class[place.label].append(place)
+    for label, members in list(by_class.items()):
+        if len({place.video for place in members}) < 2:
+            ledger.drop("the only video of its class: no query can be asked", len(members))
+            del by_class[label]
+    labels = sorted({instance.label for video in videos for instance in video.instances})
+    split_of = _ordered_split(labels, tables, options) or class_split(by_class, options)
+    asked = [
+        (SPLITS.index(split_of[label]), place.video, place.target, place.label, place, query)
+        for label, members in by_class.items()
+        for place, query in _asked(members, protocol == "weak" and split_of[label] == "train", options, ledger)
+    ]
+    numbers: Counter[tuple[str, tuple[int, int]]] = Counter()  # samples so far in one window of one video of a split
+    for split_number, video, _, _, place, query in sorted(asked, key=lambda row: row[:4]):
+        split = SPLITS[split_number]
+        sample = _sample(split, place, query, numbers[f"{split}/{video}", place.window])
+        numbers[f"{split}/{video}", place.window] += 1
+        yield split, _unmarked(sample) if protocol == "weak" and split == "train" else sample
+
+
+def _asked(members: Sequence[Place], halved: bool, options: Options, ledger: Ledger) -> Iterable[tuple[Place, Place]]:
+    """The class's places with their queries; `halved`, videos of one half ask for clips of the other half alone."""
+    if not halved:
+        return ask(members, members, options, ledger)
+    asks = [chance.key(options.seed, place.video, "weak half") % 2 == 0 for place in members]
+    references = [place for place, is_reference in zip(members, asks, strict=True) if is_reference]
+    queries = [place for place, is_reference in zip(members, asks, strict=True) if not is_reference]
+    ledger.drop("a query only, in the half of the training videos that is not searched", len(queries))
+    if not queries:
+        ledger.drop("no training video of its class is in the half of the queries", len(references))
+        return []
+    return ask(references, queries, options, ledger)
+
+
+def _unmarked(sample: Sample) -> Sample:
+    """The sample without its answer."""
+    assert sample.grid is not None
+    return replace(sample, targets=(), grid=replace(sample.grid, targets=()))
+
+
+def _ordered_split(labels: Sequence[str], tables: Mapping[str, Any], options: Options) -> dict[str, str]:
+    """Class -> split by the released order, where it is given: 160, 20 and 20 of the sorted classes so permuted."""
+    if "class_order" not in tables:
+        return {}
+    order = list(tables["class_order"])
+    if sorted(order) != list(range(len(labels))):
+        raise InputError("this order is not one of these classes", field="class_order", found=f"{len(order)} numbers",
+                         expected=f"each of 0 to {len(labels) - 1} once")  # fmt: skip
+    test, val = options.test_classes or max(1, len(order) // 10), options.val_classes or max(1, len(order) // 10)
+    train = len(order) - test - val
+    return {
+        labels[number]: "train" if place < train else "val" if place < train + val else "test"
+        for place, number in enumerate(order)
+    }
+
+
+def class_split(labels: Mapping[str, object], options: Options) -> dict[str, str]:
+    """Class -> split. A class's place in the order of chance does not depend on the other classes."""
+    order = chance.shuffled(options.seed, labels, "relocalization class split")
+    tenth = max(1, round(len(order) / 10))
+    test, val = options.test_classes or tenth, options.val_classes or tenth
+    if order and test + val >= len(order):
+        raise InputError(
+            "too few classes", field="val_classes, test_classes", found=f"{len(order)} classes with pairs",
+            expected=f"more than the {val} + {test} of val and test",
+        )  # fmt: skip
+    return {label: "test" if i < test else "val" if i < test + val else "train" for i, label in enumerate(order)}
+
+
+def _cropped(
+    places: Sequence[Place], order: Mapping[str, Sequence[tuple[str, int, int]]], options: Options, ledger: Ledger
+) -> list[Place]:
+    """Windows that are too long, cropped: by the released draws where the order of those is known, else by ours."""
+    long = {
+        (place.video, *place.target): place
+        for place in places
+        if place.window[1] - place.window[0] > options.max_window
+    }
+    ledger.mended.update({"window cropped": len(long)} if long else {})
+    stream = chance.legacy(0)  # the released script's: one stream over the samples in its order
+    drawn: dict[tuple[str, int, int], tuple[int, int]] = {}
+    for split in SPLITS:
+        for name in order.get(split, ()):
+            if name in long:
+                low, high = long[name].window
+                first = int(stream.randint(max(name[2] - options.max_window, low),
+                                           min(name[1], high - options.max_window) + 1))  # fmt: skip
+                drawn[name] = (first, first + options.max_window)
+    for name in long.keys() - drawn.keys() if order else ():
+        ledger.note("cropped by our own chance: not in the given order", f"{name[0]} {name[1]}-{name[2]}")
+    return [
+        replace(place, window=drawn.get(name) or crop(place.video, place.label, place.target, place.window, options))
+        if (name := (place.video, *place.target)) in long
+        else place
+        for place in places
+    ]
+
+
+def _sample(split: str, place: Place, query: Place, number: int) -> Sample:
+    start, end = to_seconds(place.target, place.step)
+    query_start, query_end = to_seconds(query.target, query.step)
+    return Sample(
+        id=f"{split}/{place.video}/{place.window[0]}-{place.window[1]}/{number}",
+        label=place.label,
+        query=Query("clip", video=query.video, start=query_start, end=query_end),
+        targets=(Target(start, end, place.label),),
+        video=Window(place.video, *to_seconds(place.window, place.step)),
+        grid=Grid(place.step, place.window, (place.target,), query.target),
+    )

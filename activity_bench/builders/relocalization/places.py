@@ -1,0 +1,183 @@
+"""Where the targets of a video lie on its grid, and the window of each: the general geometry and the released one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import floor
+
+from activity_bench import chance
+from activity_bench.errors import InputError
+from activity_bench.segments import merge, rows_in, to_rows
+from activity_bench.types import Instance, Ledger, Video
+
+Rows = tuple[int, int]
+UNIT = 16  # frames a row in the released geometry
+OVERLAP = "its video has overlapping instances of different classes"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Named choices; the defaults are the paper's where it states one."""
+
+    seed: int = field(default=0, metadata={"help": "of the class split, the crops and the pairs"})
+    step: float = field(default=16 / 30, metadata={"help": "seconds a feature row; 16 frames at 30 per second"})
+    max_target: int = field(default=32, metadata={"help": "longest target, in rows (the paper: 512 frames)"})
+    max_window: int = field(default=300, metadata={"help": "longest window, in rows; longer ones are cropped"})
+    val_classes: int = field(default=0, metadata={"help": "classes of val; 0 is a tenth (the paper: 20 of 200)"})
+    test_classes: int = field(default=0, metadata={"help": "classes of test; 0 is a tenth (the paper: 20 of 200)"})
+
+    def __post_init__(self) -> None:
+        for name, least in (("step", 0.01), ("max_target", 1), ("max_window", 1), ("val_classes", 0)):
+            if not least <= getattr(self, name) < 1e9:
+                raise InputError("out of range", field=name, found=getattr(self, name), expected=f"at least {least}")
+        if self.test_classes < 0:
+            raise InputError("out of range", field="test_classes", found=self.test_classes, expected="at least 0")
+        if self.max_window < self.max_target:
+            raise InputError("a window must hold the longest target", field="max_window", found=self.max_window,
+                             expected=f"at least {self.max_target}, which is max_target")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """One target in its window, before it has a query: rows of its video, `step` seconds each."""
+
+    video: str
+    label: str
+    target: Rows
+    window: Rows
+    step: float
+
+
+# ---- general: annotations alone -------------------------------------------------------------------------------------
+
+
+def general(video: Video, options: Options, ledger: Ledger) -> list[Place]:
+    """The targets of a video with their windows; what is left out goes to the ledger."""
+    ledger.seen += len(video.instances)
+    if not video.instances:
+        return []
+    if video.duration is None or video.duration <= 0:
+        ledger.drop("its video has no duration", len(video.instances))
+        return []
+    instances = _clean(video, video.duration, ledger)
+    if _classes_overlap(instances):
+        ledger.drop(OVERLAP, len(instances))
+        return []
+    rows = rows_in(video.duration, options.step)
+    return [
+        place
+        for label in sorted({instance.label for instance in instances})
+        for place in _windows(video, label, [i for i in instances if i.label == label], rows, options, ledger)
+    ]
+
+
+def _clean(video: Video, duration: float, ledger: Ledger) -> list[Instance]:
+    clean = []
+    for instance in sorted(video.instances, key=lambda i: (i.start, i.end, i.label)):
+        start, end = max(instance.start, 0.0), min(instance.end, duration)
+        if not start < end:
+            ledger.drop("empty, reversed or past the end of its video")
+            continue
+        if (start, end) != (instance.start, instance.end):
+            ledger.mended["clamped to its video"] += 1
+        clean.append(Instance(start, end, instance.label))
+    return clean
+
+
+def _classes_overlap(instances: Sequence[Instance]) -> bool:
+    reach: dict[str, float] = {}  # the furthest end of each class so far; instances come in order of start
+    for instance in instances:
+        if any(end > instance.start for label, end in reach.items() if label != instance.label):
+            return True
+        reach[instance.label] = max(instance.end, reach.get(instance.label, 0.0))
+    return False
+
+
+def _windows(
+    video: Video, label: str, instances: Sequence[Instance], rows: int, options: Options, ledger: Ledger
+) -> list[Place]:
+    """The targets of one class in one video, merged, limited, each in a window that holds no other of its class."""
+    in_rows = [to_rows(i.start, i.end, options.step, rows) for i in instances]
+    within = [(first, last) for first, last in in_rows if first < last]
+    ledger.drop("past the last whole row of its video", len(in_rows) - len(within))
+    targets = [(int(first), int(last)) for first, last in merge(within)]
+    ledger.drop("merged into another instance of its class", len(within) - len(targets))
+
+    places = []
+    edges = [(0, 0), *targets, (rows, rows)]
+    for (previous, target), (_, following) in zip(pairwise(edges), pairwise(edges[1:]), strict=False):
+        if target[1] - target[0] > options.max_target:
+            ledger.drop(f"longer than {options.max_target} rows")
+            continue
+        window = (previous[1], following[0])
+        if window[1] - window[0] > options.max_window:
+            ledger.mended["window cropped"] += 1
+            window = crop(video.id, label, target, window, options)
+        places.append(Place(video.id, label, target, window, options.step))
+    return places
+
+
+def crop(video: str, label: str, target: Rows, window: Rows, options: Options) -> Rows:
+    """A window of `max_window` rows at a place of chance that keeps the target and stays in the wider window."""
+    low = max(target[1] - options.max_window, window[0])
+    high = min(target[0], window[1] - options.max_window)
+    item = f"{video}\0{label}\0{target[0]}-{target[1]}"
+    first = chance.integer(options.seed, item, "relocalization crop", low, high + 1)
+    return first, first + options.max_window
+
+
+# ---- released: the rules that give the released files, exactly -------------------------------------------------------
+
+
+def released(video: Video, counts: Mapping[str, tuple[int, int]], options: Options, ledger: Ledger) -> list[Place]:
+    """The targets of a video with their windows, as the released files have them; long windows are not cropped yet.
+
+    `counts` has frames and feature rows of each video. Touching instances count as overlapping, an instance of no
+    length has its row, and a window holds the row in which its neighbour ends or starts.
+    """
+    ledger.seen += len(video.instances)
+    if not video.instances:
+        return []
+    if video.id not in counts or not video.duration:
+        ledger.drop("its video has no frame count or no duration", len(video.instances))
+        return []
+    merged = _merged(video.instances)
+    if merged is None:
+        ledger.drop(OVERLAP, len(video.instances))
+        return []
+    ledger.drop("merged into another instance of its class", len(video.instances) - len(merged))
+    frames, rows = counts[video.id]
+    step = UNIT * video.duration / frames
+
+    def row(seconds: float) -> int:
+        return floor(frames * seconds / video.duration / UNIT)  # type: ignore[operator]
+
+    places = []
+    for label in sorted({instance.label for instance in merged}):
+        own = [instance for instance in merged if instance.label == label]
+        starts = [0, *(row(instance.end) for instance in own[:-1])]
+        ends = [*(min(rows, row(instance.start) + 1) for instance in own[1:]), rows]
+        for instance, first, last in zip(own, starts, ends, strict=True):
+            target = (row(instance.start), min(rows, row(instance.end) + 1))
+            if target[0] >= target[1]:
+                ledger.drop("past the last row of its video")
+            elif target[1] - target[0] > options.max_target:
+                ledger.drop(f"longer than {options.max_target} rows")
+            else:
+                places.append(Place(video.id, label, target, (first, last), step))
+    return places
+
+
+def _merged(instances: Iterable[Instance]) -> list[Instance] | None:
+    """In order of start, overlapping or touching ones of a class merged; None if classes overlap."""
+    merged: list[Instance] = []
+    for instance in sorted(instances, key=lambda instance: instance.start):
+        if merged and instance.start <= merged[-1].end:
+            if instance.label != merged[-1].label:
+                return None
+            merged[-1] = Instance(merged[-1].start, max(merged[-1].end, instance.end), instance.label)
+        else:
+            merged.append(instance)
+    return merged
