@@ -9,6 +9,7 @@ from typing import Any
 from activity_bench.errors import unknown
 
 BUILDERS = {
+    "activity-ibal": "activity_bench.builders.activity_ibal:ActivityIBAL",
     "relocalization": "activity_bench.builders.relocalization:Relocalization",
 }
 

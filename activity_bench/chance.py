@@ -7,11 +7,13 @@ every machine, Python and NumPy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
+
+from activity_bench.errors import InputError
 
 Keys = NDArray[np.uint64]
 
@@ -20,14 +22,26 @@ _M1, _M2, _GOLDEN = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 def key(seed: int, item: str, purpose: str) -> int:
     """64 bits that belong to this item, purpose and seed."""
-    # lengths are hashed too, so that ("ab", "c") and ("a", "bc") differ
-    text = f"{seed}\0{len(purpose)}\0{purpose}\0{item}"
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    text = _head(seed, purpose) + item.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
+
+
+def _head(seed: int, purpose: str) -> bytes:
+    # the length is hashed too, so that ("ab", "c") and ("a", "bc") differ
+    return f"{seed}\0{len(purpose)}\0{purpose}\0".encode("utf-8", "surrogatepass")
 
 
 def keys(seed: int, items: Iterable[str], purpose: str) -> Keys:
     """`key` of every item, as an array."""
-    return np.fromiter((key(seed, item, purpose) for item in items), np.uint64)
+    start = blake2b(_head(seed, purpose), digest_size=8)
+
+    def digests() -> Iterator[bytes]:
+        for item in items:
+            hasher = start.copy()
+            hasher.update(item.encode("utf-8", "surrogatepass"))
+            yield hasher.digest()
+
+    return np.frombuffer(b"".join(digests()), "<u8").astype(np.uint64)
 
 
 def mix(x: Keys) -> Keys:
@@ -72,11 +86,30 @@ def rendezvous(askers: Keys, candidates: Keys, allowed: NDArray[np.bool_] | None
     A new candidate takes only the askers that now rank it first; everybody else keeps their partner.
     (askers,), (candidates,), (askers, candidates) -> (askers,)
     """
-    if len(candidates) == 0:
-        return np.full(len(askers), -1, np.int64)
-    meeting = mix(mix(askers)[:, None] ^ candidates[None, :])  # (askers, candidates)
-    if allowed is not None:
-        meeting = np.where(allowed, meeting | np.uint64(1), np.uint64(0))  # 0 is kept for "not allowed"
-    best = meeting.argmax(axis=1)
-    found = np.ones(len(askers), bool) if allowed is None else allowed.any(axis=1)
-    return np.where(found, best, -1).astype(np.int64)
+    return meetings(askers, candidates, allowed, 1)[:, 0]
+
+
+def meetings(askers: Keys, candidates: Keys, allowed: NDArray[np.bool_] | None, count: int) -> NDArray[np.int64]:
+    """The `count` candidates that each asker meets first, in order; -1 where no more are allowed. (askers, count)"""
+    if allowed is None:
+        allowed = np.ones((len(askers), len(candidates)), bool)
+    met = np.full((len(askers), count), -1, np.int64)
+    hashes = mix(mix(askers)[:, None] ^ candidates[None, :]) | np.uint64(1)  # (askers, candidates)
+    hashes = np.where(allowed, hashes, np.uint64(0))  # 0 is kept for "not allowed"
+    for place in range(min(count, len(candidates))):
+        best = hashes.argmax(axis=1)[:, None]
+        found = np.take_along_axis(hashes, best, axis=1) > 0
+        met[:, place] = np.where(found, best, -1)[:, 0]
+        np.put_along_axis(hashes, best, np.uint64(0), axis=1)
+    return met
+
+
+def split_classes(seed: int, labels: Iterable[str], purpose: str, val: int = 0, test: int = 0) -> dict[str, str]:
+    """Class -> train, val or test, a tenth each unless said. A class's place in the order of chance is its own."""
+    order = shuffled(seed, labels, purpose)
+    tenth = max(1, round(len(order) / 10))
+    test, val = test or tenth, val or tenth
+    if order and test + val >= len(order):
+        raise InputError("too few classes", field="val_classes, test_classes", found=f"{len(order)} usable classes",
+                         expected=f"more than the {val} + {test} of val and test")  # fmt: skip
+    return {label: "test" if i < test else "val" if i < test + val else "train" for i, label in enumerate(order)}

@@ -39,7 +39,7 @@ def merge(segments: Iterable[tuple[float, float]], touching: bool = False) -> li
 
 def quantise(seconds: float) -> float:
     """Seconds as a manifest states them: to the microsecond."""
-    return round(float(seconds), 6) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return round(seconds, 6) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
 def rows_in(duration: float, step: float) -> int:

@@ -154,9 +154,10 @@ class Query:
     end: float | None = None
     label: str | None = None
     vocabulary: str | None = None
+    distance: int | None = None  # edges of the class tree between the query's class and the sample's
 
     FIELDS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "image": ("video", "time", "label"),
+        "image": ("video", "time", "label", "distance"),
         "clip": ("video", "start", "end"),
         "classes": ("vocabulary",),
     }
@@ -187,7 +188,7 @@ class Sample:
 
     def question(self) -> Sample:
         """The sample without its answer: what a method is shown when it predicts."""
-        query = replace(self.query, label=None) if self.query.label is not None else self.query
+        query = replace(self.query, label=None, distance=None)
         grid = replace(self.grid, targets=()) if self.grid is not None else None
         return replace(self, query=query, targets=(), label=None, grid=grid, ignore=None)
 

@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # the reader of our output has gone: no complaint
         return 0
+    except SystemExit:
+        return 0  # click's, for the same reason: nothing else here exits by itself
     except MemoryError:
         return _fail("out of memory", 1)
     except OSError as error:

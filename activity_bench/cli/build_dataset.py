@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
 from activity_bench import catalog
 from activity_bench.cli.show import say
 from activity_bench.errors import unknown
-
-KINDS: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 
 
 class Builders(click.Group):
@@ -47,22 +45,29 @@ def _command(name: str) -> click.Command:
     builder = catalog.load("benchmark", catalog.BUILDERS, name)
 
     def run(
-        annotations: tuple[Path, ...], out: Path, protocol: str | None, format_: str | None, force: bool, **given: Any
-    ) -> None:
+        annotations: tuple[Path, ...], out: Path, protocol: str | None, format_: str | None, available: Path | None,
+        force: bool, **given: Any,
+    ) -> None:  # fmt: skip
         from activity_bench.workflow.build import build_dataset as verb
 
         said = {key: value for key, value in given.items() if value is not None}
         tables = {key: said.pop(key) for key in builder.tables if key in said}
         made = verb(
-            name, annotations, out, protocol=protocol, format_=format_, options=said, tables=tables, force=force
-        )
+            name, annotations, out, protocol=protocol, format_=format_, options=said, tables=tables,
+            available=available, force=force,
+        )  # fmt: skip
         for split, info in made.splits.items():
             say(f"{split:>6}: {info.samples:,} samples, {info.videos:,} videos, {info.classes:,} classes")
         drops = made.provenance["drops"]
+        for split, covered in made.provenance.get("coverage", {}).items():
+            say(f"{split:>6}: {covered['have']:,} of {covered['samples']:,} samples can be asked; "
+                f"{covered['missing videos']:,} videos are missing")  # fmt: skip
+        if made.partial:
+            say("partial: its scores are not ranked beside those of the whole manifest")
         say(f"{drops['kept']:,} of {drops['seen']:,} {drops['unit']}s kept; the rest is accounted for in DATASHEET.md")
         click.echo(f"{made.digest}  {out}")
 
-    path = click.Path(path_type=Path)
+    path, hints = click.Path(path_type=Path), get_type_hints(builder.options_class)
     protocols = ", ".join([*builder.protocols, *builder.aliases])
     decorators: list[Callable[..., Any]] = [
         click.option("--annotations", type=path, multiple=True, required=True,
@@ -70,13 +75,10 @@ def _command(name: str) -> click.Command:
         click.option("--format", "format_", help="Format of the annotations, where they do not show it."),
         click.option("--out", type=path, required=True, help="Folder of the manifest."),
         click.option("--protocol", help=f"One of: {protocols}. [{builder.protocols[0]}]"),
+        click.option("--available", type=path, help="Videos at hand: a folder, a feature store, or an id a line."),
         click.option("--force", is_flag=True, help="Replace a manifest that is there."),
         *(click.option(_flag(table), table, type=path, help=_sentence(text)) for table, text in builder.tables.items()),
-        *(
-            click.option(_flag(option.name), option.name, type=KINDS[str(option.type)],
-                         help=f"{_sentence(option.metadata['help'])} [{option.default}]")
-            for option in fields(builder.options_class)
-        ),
+        *(_option(option, hints[option.name]) for option in fields(builder.options_class)),
     ]  # fmt: skip
     command: Any = run
     for decorate in reversed(decorators):
@@ -87,6 +89,15 @@ def _command(name: str) -> click.Command:
     activity-bench build-dataset {name} --annotations activitynet.json --out manifest
     """
     return click.command(name=name, help=help_)(command)
+
+
+def _option(option: Field[Any], kind: Any) -> Callable[..., Any]:
+    """A builder's option as the command line spells it: a flag, a choice, or a value of its type."""
+    text = f"{_sentence(option.metadata['help'])} [{option.default}]"
+    if kind is bool:
+        return click.option(_flag(option.name), option.name, is_flag=True, default=None, help=text)
+    choices = get_args(kind) if get_origin(kind) is Literal else None
+    return click.option(_flag(option.name), option.name, type=click.Choice(choices) if choices else kind, help=text)
 
 
 def _flag(name: str) -> str:

@@ -12,13 +12,21 @@ from activity_bench.cli.show import say, table
 @click.command()
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--split", help="Show this split's histograms only.")
-def inspect(manifest: Path, split: str | None) -> None:
+@click.option("--diff", type=click.Path(path_type=Path), help="Say how this other manifest differs instead.")
+def inspect(manifest: Path, split: str | None, diff: Path | None) -> None:
     """Counts, means and histograms of a manifest, and whether it is an official one.
 
     \b
     activity-bench inspect manifest
+    activity-bench inspect manifest --diff manifest
     """
+    from activity_bench.workflow.inspect import difference
     from activity_bench.workflow.inspect import inspect as verb
+
+    if diff is not None:
+        for line in difference(manifest, diff):
+            click.echo(line)
+        return
 
     found = verb(manifest, split)
     say(f"{found.name} {found.version}, {found.digest}")

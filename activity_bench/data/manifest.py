@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
@@ -23,6 +23,7 @@ from activity_bench.types import Built, Query, Sample, Source, Task
 
 FORMAT = 1
 MARKER = "manifest.json"
+OPTIONAL = {"label", "distance"}  # of a query: the class that it shows need not be known
 MAX_MANIFEST_BYTES = 1 << 28  # of manifest.json: names, counts and a class tree
 
 
@@ -48,6 +49,14 @@ class _Page(msgspec.Struct):
     tree: dict[str, list[str]] = {}
     partial: bool = False
     seal: str | None = None
+
+
+class Covered(Protocol):
+    """An account of what could not be asked."""
+
+    @property
+    def partial(self) -> bool: ...
+    def as_dict(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,7 @@ def _check(sample: Sample, path: Path) -> None:
     for target in sample.targets:
         if not window.start <= target.start < target.end <= end:
             raise bad("targets", [target.start, target.end], "start < end, inside the video's window")
-    missing = [name for name in Query.FIELDS[query.kind] if getattr(query, name) is None and name != "label"]
+    missing = [name for name in Query.FIELDS[query.kind] if getattr(query, name) is None and name not in OPTIONAL]
     if missing:
         raise bad(f"query.{missing[0]}", None, f"a value: query.kind is {query.kind!r}")
     if sample.grid is None:
@@ -237,6 +246,7 @@ def write(
     *,
     force: bool = False,
     watch: Callable[[str, Sample], None] = lambda split, sample: None,
+    coverage: Covered | None = None,
 ) -> Manifest:
     """Freeze a built benchmark into `folder`: all of it or nothing. `watch` sees every sample as it goes by."""
     with atomic_folder(folder, force=force, marker=MARKER) as draft:
@@ -273,6 +283,9 @@ def write(
             "vocabularies": {name: list(words) for name, words in built.vocabularies.items()},
             "tree": {label: list(ancestors) for label, ancestors in built.tree.items()},
         }
+        if coverage is not None:
+            page["provenance"]["coverage"] = coverage.as_dict()
+            page["partial"] = coverage.partial
         page["seal"] = _seal(page)
         (draft / MARKER).write_bytes(canonical.page(page))
         (draft / "DATASHEET.md").write_text(datasheet(page), encoding="utf-8")

@@ -89,7 +89,7 @@ def _header(block: lines.Block[Any], path: Path, digest: str) -> Header:
     try:
         raw = msgspec.json.decode(text, type=dict[str, Any])
         header = msgspec.convert(raw, Header)
-    except msgspec.ValidationError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise canonical.complaint(error, path, number) from None
     if not ({"method", "manifest"} & raw.keys()):
         close = next((name for name in raw if nearest(name, ["sample"])), None)

@@ -14,7 +14,7 @@ import msgspec
 
 from activity_bench.data import canonical
 from activity_bench.data.disk import atomic, read_bytes
-from activity_bench.errors import InputError
+from activity_bench.errors import InputError, printable
 
 FORMAT = 1
 MAX_BYTES = 1 << 28
@@ -90,10 +90,10 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, ob
 
 
 def cell(value: object) -> str | int | float:
-    """A value as a cell: text that a spreadsheet would run as a formula gets a quote before it."""
+    """A value as a cell: control characters are escaped, and a text that a spreadsheet would run gets a quote first."""
     if value is None:
         return ""
     if isinstance(value, bool | int | float):
         return value
-    text = str(value)
-    return f"'{text}" if text.lstrip()[:1] in tuple("=+-@") or text[:1] in ("\t", "\r", "\n") else text
+    text = printable(str(value))  # a bare \r would end the row: csv does not quote it
+    return f"'{text}" if text.lstrip()[:1] in tuple("=+-@") else text

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from activity_bench import __version__, catalog
 from activity_bench.data import annotations as reader
 from activity_bench.data import manifest
+from activity_bench.data.canonical import no_gc
 from activity_bench.errors import InputError, unknown
 from activity_bench.types import Sample
+from activity_bench.workflow import coverage as coverages
 from activity_bench.workflow import options as option_table
 from activity_bench.workflow import tables as table_reader
+from activity_bench.workflow.coverage import Coverage
 from activity_bench.workflow.describe import Summary, datasheet
 
 
@@ -26,11 +29,14 @@ def build_dataset(
     format_: str | None = None,
     options: Mapping[str, Any] | None = None,
     tables: Mapping[str, Path] | None = None,
+    available: Path | None = None,
     force: bool = False,
 ) -> manifest.Manifest:
     """Build the benchmark `name` and freeze it in the folder `out`.
 
     `format_` names the annotations' format where the file does not show it; `tables` are the builder's own files.
+    With `available` (a folder of videos, a feature store or a list of ids) the manifest has the samples that those
+    videos can ask, and is marked partial where any is missing.
 
     >>> build_dataset("relocalization", [Path("activity_net.v1-3.min.json")], Path("out"), options={"seed": 1})
     """
@@ -44,9 +50,20 @@ def build_dataset(
     for table in tables or {}:
         if table not in builder.tables:
             raise unknown(f"table of {name}", table, builder.tables)
-    read, table_sources = table_reader.read(tables or {})
+    with no_gc():
+        return _build(name, builder, annotations, Path(out), protocol, format_, chosen, tables or {}, available, force)
+
+
+def _build(
+    name: str, builder: Any, annotations: Sequence[Path], out: Path, protocol: str, format_: str | None, chosen: Any,
+    tables: Mapping[str, Path], available: Path | None, force: bool,
+) -> manifest.Manifest:  # fmt: skip
+    read, table_sources = table_reader.read(tables)
     corpora = reader.read([Path(path) for path in annotations], format_)
     built = builder.build(corpora, chosen, protocol, read)
+    coverage = None if available is None else Coverage(coverages.available(Path(available)))
+    if coverage is not None:
+        built = replace(built, samples=coverage.only(built.samples))
     summaries = {split: Summary() for split in built.splits}
 
     def watch(split: str, sample: Sample) -> None:
@@ -59,11 +76,12 @@ def build_dataset(
         "package": f"activity-bench {__version__}",
     }
     return manifest.write(
-        Path(out),
+        out,
         built,
         provenance,
         (*(source for corpus in corpora for source in corpus.sources), *table_sources),
         lambda page: datasheet(page, summaries, builder.paper),
         force=force,
         watch=watch,
+        coverage=coverage,
     )

@@ -65,8 +65,12 @@ class Summary:
         """Count one sample."""
         self.samples += 1
         self.videos.add(sample.video.id)
-        self.labels.update({label for label in (sample.label, *(t.label for t in sample.targets)) if label})
-        self.parts.update([sample.part] if sample.part else [])
+        labels = {target.label for target in sample.targets}
+        labels.add(sample.label)
+        for label in labels - {None}:
+            self.labels[label or ""] += 1
+        if sample.part:
+            self.parts[sample.part] += 1
         length = None if sample.video.end is None else sample.video.end - sample.video.start
         if length:
             self.windows += 1
@@ -151,6 +155,13 @@ def datasheet(page: Mapping[str, Any], summaries: Mapping[str, Summary], paper: 
             [[s["file"], f"{s['bytes']:,}", s["sha256"], s["licence"] or "not stated"] for s in provenance["sources"]],
         ),
     ]
+    if "coverage" in provenance:
+        covered = [
+            [split, f"{c['have']:,}", f"{c['samples']:,}", f"{c['missing videos']:,}"]
+            for split, c in provenance["coverage"].items()
+        ]
+        text += ["", "## Coverage by the videos at hand", ""]
+        text += table(["split", "samples that can be asked", "of", "missing videos"], covered)
     for title, items in drops["notes"].items():
         text += ["", f"## Noted: {title}", "", *(f"- {escape(item)}" for item in items)]
     for split, summary in splits.items():

@@ -44,6 +44,8 @@ def inspect(manifest: Path | str, split: str | None = None) -> Inspection:
 
 def standing(asked: manifests.Manifest) -> str:
     """Whether the digest is one that the package lists."""
+    if asked.partial:
+        return "A partial manifest: some videos were missing when it was built. It is never ranked beside the whole one."
     listed = [row for row in shipped.digests() if row["benchmark"] == asked.name]
     for row in listed:
         if row["digest"] == asked.digest:
@@ -54,3 +56,43 @@ def standing(asked: manifests.Manifest) -> str:
     samples = sum(split.samples for split in asked.splits.values())
     official = "; ".join(f"{row['title']}: {row['samples']} samples" for row in same)
     return f"Not an official one: other annotations or options. It has {samples} samples; listed are {official}."
+
+
+def difference(a: Path | str, b: Path | str) -> list[str]:
+    """How two manifests differ, a line each; one line where they are the same.
+
+    >>> difference("manifest", "other")
+    """
+    first, second = manifests.load(Path(a)), manifests.load(Path(b))
+    if first.digest == second.digest:
+        return [f"the same samples: {first.digest}"]
+    found = [
+        f"{field}: {getattr(first, field)} | {getattr(second, field)}"
+        for field in ("name", "version", "task", "partial")
+        if getattr(first, field) != getattr(second, field)
+    ]
+    options = [dict(asked.provenance.get("options", {})) for asked in (first, second)]
+    found += [
+        f"option {name}: {options[0].get(name)} | {options[1].get(name)}"
+        for name in sorted(options[0].keys() | options[1].keys())
+        if options[0].get(name) != options[1].get(name)
+    ]
+    sources = [{s["sha256"]: s["file"] for s in asked.provenance.get("sources", [])} for asked in (first, second)]
+    for mine, other, side in ((sources[0], sources[1], "first"), (sources[1], sources[0], "second")):
+        found += [f"source of the {side} alone: {mine[sha256]}" for sha256 in mine.keys() - other.keys()]
+    splits = dict.fromkeys([*first.splits, *second.splits])
+    return [*found, *(f"{split}: {_compared(first, second, split)}" for split in splits)]
+
+
+def _compared(first: manifests.Manifest, second: manifests.Manifest, split: str) -> str:
+    a, b = (
+        {sample.id: sample for sample in asked.samples(split)} if split in asked.splits else {}
+        for asked in (first, second)
+    )
+    common = a.keys() & b.keys()
+    changed = [name for name in common if a[name] != b[name]]
+    queries = sum(a[name].query != b[name].query for name in changed)
+    return (
+        f"{len(common) - len(changed):,} samples alike, {len(changed):,} changed ({queries:,} in their query), "
+        f"{len(a) - len(common):,} in the first alone, {len(b) - len(common):,} in the second alone"
+    )

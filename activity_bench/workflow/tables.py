@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -73,8 +74,28 @@ def _crop_order(folder: Path) -> tuple[dict[str, list[tuple[str, int, int]]], di
     return order, files
 
 
+def _class_split(path: Path) -> tuple[dict[str, list[str]], dict[str, bytes]]:
+    data = read_bytes(path, MAX_BYTES)
+    splits: dict[str, list[str]] = canonical.read_page(data, path, dict[str, list[str]])
+    if set(splits) != {"train", "val", "test"}:
+        raise InputError("not a split of classes", file=path, found=sorted(splits), expected="train, val and test")
+    names = [name for split in splits.values() for name in split]
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise InputError("a class in two splits", file=path, found=twice, expected="every class once")
+    return splits, {path.name: data}
+
+
+def _query_frames(path: Path) -> tuple[dict[str, list[float]], dict[str, bytes]]:
+    data = read_bytes(path, MAX_BYTES)
+    frames: dict[str, list[float]] = canonical.read_page(data, path, dict[str, list[float]])
+    return frames, {path.name: data}
+
+
 READERS: Mapping[str, Callable[[Path], tuple[Any, dict[str, bytes]]]] = {
     "frame_counts": _frame_counts,
     "class_order": _class_order,
     "crop_order": _crop_order,
+    "class_split": _class_split,
+    "query_frames": _query_frames,
 }

@@ -39,7 +39,7 @@ from activity_bench.errors import InputError
 from activity_bench.segments import to_seconds
 from activity_bench.types import Built, Corpus, Grid, Ledger, Query, Sample, Target, Video, Window
 
-__all__ = ["NO_QUERY", "SPLITS", "Options", "Relocalization", "class_split"]
+__all__ = ["NO_QUERY", "SPLITS", "Options", "Relocalization"]
 
 SPLITS = ("train", "val", "test")
 
@@ -102,7 +102,9 @@ def _samples(
             ledger.drop("the only video of its class: no query can be asked", len(members))
             del by_class[label]
     labels = sorted({instance.label for video in videos for instance in video.instances})
-    split_of = _ordered_split(labels, tables, options) or class_split(by_class, options)
+    split_of = _ordered_split(labels, tables, options) or chance.split_classes(
+        options.seed, by_class, "relocalization class split", options.val_classes, options.test_classes
+    )
     asked = [
         (SPLITS.index(split_of[label]), place.video, place.target, place.label, place, query)
         for label, members in by_class.items()
@@ -150,19 +152,6 @@ def _ordered_split(labels: Sequence[str], tables: Mapping[str, Any], options: Op
         labels[number]: "train" if place < train else "val" if place < train + val else "test"
         for place, number in enumerate(order)
     }
-
-
-def class_split(labels: Mapping[str, object], options: Options) -> dict[str, str]:
-    """Class -> split. A class's place in the order of chance does not depend on the other classes."""
-    order = chance.shuffled(options.seed, labels, "relocalization class split")
-    tenth = max(1, round(len(order) / 10))
-    test, val = options.test_classes or tenth, options.val_classes or tenth
-    if order and test + val >= len(order):
-        raise InputError(
-            "too few classes", field="val_classes, test_classes", found=f"{len(order)} classes with pairs",
-            expected=f"more than the {val} + {test} of val and test",
-        )  # fmt: skip
-    return {label: "test" if i < test else "val" if i < test + val else "train" for i, label in enumerate(order)}
 
 
 def _cropped(

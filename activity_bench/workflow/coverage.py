@@ -1,0 +1,76 @@
+"""Building for the videos one has: the samples that can be asked, and an account of those that cannot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from activity_bench.data.disk import read_bytes
+from activity_bench.data.features import open_features
+from activity_bench.errors import InputError
+from activity_bench.types import Sample
+
+MAX_BYTES = 1 << 28
+
+
+def available(path: Path) -> frozenset[str]:
+    """Ids of the videos at hand: names in a folder (without ending), rows of a feature store, or lines of a text."""
+    if path.is_dir():
+        found = {entry.name.partition(".")[0] for entry in path.iterdir()}
+    elif path.suffix in {".h5", ".hdf5"}:
+        found = set(open_features(path).ids())
+    else:
+        try:
+            found = {line.strip() for line in read_bytes(path, MAX_BYTES).decode("utf-8").splitlines()}
+        except UnicodeDecodeError:
+            raise InputError("not UTF-8 text", file=path, expected="an id a line") from None
+    found.discard("")
+    if not found:
+        raise InputError("no video in it", file=path, expected="videos, a feature store, or an id a line")
+    return frozenset(found | {name[2:] for name in found if name.startswith("v_")})
+
+
+class Coverage:
+    """What of the whole benchmark can be asked with the videos at hand. Ids, pairs and times are those of the whole."""
+
+    def __init__(self, videos: frozenset[str]) -> None:
+        self.videos = videos
+        self.asked: dict[str, Counter[str]] = {}
+        self.had: dict[str, Counter[str]] = {}
+        self.missing: dict[str, set[str]] = {}
+
+    def only(self, samples: Iterable[tuple[str, Sample]]) -> Iterator[tuple[str, Sample]]:
+        """The samples whose video and query are at hand."""
+        for split, sample in samples:
+            needed = {name for name in (sample.video.id, sample.query.video) if name is not None}
+            labels = {sample.label, *(target.label for target in sample.targets)} - {None}
+            absent = needed - self.videos
+            for counter in (self.asked, self.had)[: 1 if absent else 2]:
+                counter.setdefault(split, Counter()).update(str(label) for label in labels)
+                counter[split][""] += 1  # all of them, whatever their class
+            self.missing.setdefault(split, set()).update(absent)
+            if not absent:
+                yield split, sample
+
+    def as_dict(self) -> dict[str, Any]:
+        """Have and asked per split and class, for the provenance. Complete when the samples have gone by."""
+        return {
+            split: {
+                "samples": asked[""],
+                "have": self.had.get(split, Counter())[""],
+                "missing videos": len(self.missing[split]),
+                "classes": {
+                    label: [self.had.get(split, Counter())[label], count]
+                    for label, count in sorted(asked.items())
+                    if label
+                },
+            }
+            for split, asked in self.asked.items()
+        }
+
+    @property
+    def partial(self) -> bool:
+        """Whether anything is missing."""
+        return any(self.missing.values())
