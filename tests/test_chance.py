@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activity_bench import chance
+from activity_bench.errors import InputError
 
 pytestmark = pytest.mark.quick
 
@@ -138,6 +139,35 @@ def test_without_a_mask_all_are_allowed() -> None:
     assert chance.rendezvous(askers, candidates[:0]).tolist() == [-1] * 6
     assert chance.rendezvous(askers[:0], candidates).tolist() == []
     assert chance.rendezvous(askers, candidates, np.zeros((6, 6), bool)).tolist() == [-1] * 6
+
+
+@given(NAMES, NAMES, st.integers(1, 5))
+def test_the_first_few_meetings(askers: list[str], candidates: list[str], count: int) -> None:
+    """The first is the partner; the next is whom it would meet if the first were not there."""
+    a, c = chance.keys(5, askers, "asker"), chance.keys(5, candidates, "candidate")
+    allowed = np.array([[hashed(x, y) for y in candidates] for x in askers])
+    met = chance.meetings(a, c, allowed, count)
+    for place in range(count):
+        assert met[:, place].tolist() == chance.rendezvous(a, c, allowed).tolist()
+        for asker, partner in enumerate(met[:, place]):
+            allowed[asker, partner] = allowed[asker, partner] and partner < 0
+
+
+@given(st.sets(st.text(max_size=5), min_size=3, max_size=45), st.integers(0, 9))
+def test_classes_split_by_tenths(labels: set[str], seed: int) -> None:
+    split = chance.split_classes(seed, labels, "split")
+    tenth = max(1, round(len(labels) / 10))
+    assert Counter(split.values()) == {"train": len(labels) - 2 * tenth, "val": tenth, "test": tenth}
+    assert split.keys() == labels
+    few = chance.split_classes(seed, labels, "split", val=1, test=1)
+    new = chance.split_classes(seed, {*labels, "a new one"}, "split", val=1, test=1)
+    assert sum(few[label] != new[label] for label in labels) <= 2  # the newcomer pushes one out of each, at most
+
+
+def test_classes_that_do_not_suffice() -> None:
+    assert chance.split_classes(0, (), "split") == {}
+    with pytest.raises(InputError, match="too few classes"):
+        chance.split_classes(0, "ab", "split")
 
 
 def test_everybody_is_met_equally_often() -> None:

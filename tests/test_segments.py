@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_merge_is_the_union(segments: list[tuple[int, int]], touching: bool, rng
     assert merge(shuffled, touching) == merged
     assert merge(merged, touching) == merged
     assert {i for s, e in merged for i in range(int(s), int(e))} == {i for s, e in segments for i in range(s, e)}
-    for (_, end), (start, _) in zip(merged, merged[1:], strict=False):
+    for (_, end), (start, _) in pairwise(merged):
         assert end < start or (end == start and not touching)
 
 

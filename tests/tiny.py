@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -79,3 +80,18 @@ def answers(path: Path, rows: Iterable[Any]) -> Path:
     ]
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     return path
+
+
+def by_hand(folder: Path, rows: list[dict[str, Any]] | bytes, **changes: Any) -> Path:
+    """A manifest as a person writes it from the documentation: no seal, any layout of the JSON."""
+    folder.mkdir(exist_ok=True)
+    text = rows if isinstance(rows, bytes) else "".join(json.dumps(row) + "\n" for row in rows).encode()
+    (folder / "test.jsonl").write_bytes(text)
+    found = hashlib.sha256(text).hexdigest()
+    split = {"file": "test.jsonl", "samples": text.count(b"\n"), "videos": 1, "classes": 1, "sha256": found}
+    page = {
+        "format": 1, "name": "mine", "version": "1", "task": "moment", "splits": {"test": split}, "provenance": {},
+        "digest": "sha256:" + hashlib.sha256(f"test {found}\n".encode()).hexdigest(),
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps({**page, **changes}))
+    return folder

@@ -45,7 +45,9 @@ def inspect(manifest: Path | str, split: str | None = None) -> Inspection:
 def standing(asked: manifests.Manifest) -> str:
     """Whether the digest is one that the package lists."""
     if asked.partial:
-        return "A partial manifest: some videos were missing when it was built. It is never ranked beside the whole one."
+        return (
+            "A partial manifest: some videos were missing when it was built. It is never ranked beside the whole one."
+        )
     listed = [row for row in shipped.digests() if row["benchmark"] == asked.name]
     for row in listed:
         if row["digest"] == asked.digest:

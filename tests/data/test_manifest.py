@@ -87,7 +87,8 @@ def test_a_line_as_the_format_states_it(tmp_path: Path) -> None:
     lines = (tmp_path / "m" / "test.jsonl").read_text(encoding="utf-8").splitlines()
     assert lines[0] == (
         '{"grid":{"query":[0,3],"step":0.5333333333333333,"targets":[[0,4]],"video":[0,10]},"id":"test/v2/0-10/0",'
-        '"label":"Diving","part":"simple","query":{"end":1.6,"kind":"clip","start":0.0,"video":"query of test/v2/0-10/0"},'
+        '"label":"Diving","part":"simple",'
+        '"query":{"end":1.6,"kind":"clip","start":0.0,"video":"query of test/v2/0-10/0"},'
         '"targets":[{"end":2.133333,"label":"Diving","start":0.0}],'
         '"video":{"end":5.333333,"id":"video of test/v2/0-10/0","start":0.0}}'
     )
@@ -148,6 +149,15 @@ def read_all(folder: Path) -> None:
         opened.samples(split)
 
 
+def fault_of(folder: Path) -> str | None:
+    """The name of the file that an error names; None where there is no error."""
+    try:
+        read_all(folder)
+    except InputError as error:
+        return Path(str(error.file)).name
+    return None
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "train.jsonl", "test.jsonl"])
 def test_every_flipped_byte_is_an_error_that_names_the_file(tmp_path: Path, name: str) -> None:
     tiny.write(tmp_path / "m", test=tiny.TEST[-1:], tree={"Diving": ("Sport",)})
@@ -156,12 +166,7 @@ def test_every_flipped_byte_is_an_error_that_names_the_file(tmp_path: Path, name
     for place in range(len(sound)):
         for flip in (0x01, 0x20, 0x80):
             path.write_bytes(sound[:place] + bytes([sound[place] ^ flip]) + sound[place + 1 :])
-            try:
-                read_all(tmp_path / "m")
-            except InputError as error:
-                assert Path(str(error.file)).name == name, (place, flip, str(error))
-            else:
-                pytest.fail(f"byte {place} of {name}, {sound[max(0, place - 20) : place + 20]!r}, flipped with {flip}")
+            assert fault_of(tmp_path / "m") == name, (place, flip, sound[max(0, place - 20) : place + 20])
     path.write_bytes(sound)
     read_all(tmp_path / "m")
 
@@ -254,9 +259,19 @@ def test_two_samples_with_one_id(tmp_path: Path) -> None:
         read_moments(opened, "test").index  # noqa: B018
 
 
-def test_a_sample_without_a_target_cannot_be_scored(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"test\.jsonl:2: targets"):
-        read_moments(manifest.load(tiny.by_hand(tmp_path / "m", [row(), row(id="b", targets=[])])), "test")
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"targets": []}, "targets"),
+        ({"targets": [{"start": 3.0, "end": 3.0}]}, "targets"),
+        ({"video": {"id": "v", "start": 5, "end": 5}}, "video"),
+        ({"grid": {"step": 0.0, "video": [0, 10], "targets": [[2, 3]]}}, r"grid\.step"),
+        ({"grid": {"step": 1.0, "video": [0, 10], "targets": [[3, 3]]}}, "targets"),
+    ],
+)
+def test_what_cannot_be_scored(tmp_path: Path, changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError, match=rf"test\.jsonl:2: {field}"):
+        read_moments(manifest.load(tiny.by_hand(tmp_path / "m", [row(), row(id="b", **changes)])), "test")
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None, 1.5])

@@ -207,9 +207,12 @@ def test_an_unanswered_line_counts_as_one_too(tmp_path: Path, read: Callable[[Pa
         ({"method": []}, r"p\.jsonl:1: method: found a list; expected an object"),
         ({"smaple": IDS[0], "segments": []}, r"p\.jsonl:1: smaple: neither an answer nor a header"),
         ({}, r"p\.jsonl:1: neither an answer nor a header"),
+        (b'{"\xe9": 1}', r"p\.jsonl:1: not UTF-8"),
+        (b'{"method": {"name": "\xe9"}}', r"p\.jsonl:1: not UTF-8"),
+        (b'{"method": {"name": ' + b"[" * 90_000 + b"]" * 90_000 + b"}}", r"p\.jsonl:1: "),
     ],
 )
-def test_a_faulty_header(tmp_path: Path, read: Callable[[Path], Answers], header: dict[str, Any], said: str) -> None:
+def test_a_faulty_header(tmp_path: Path, read: Callable[[Path], Answers], header: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         read(tiny.answers(tmp_path / "p.jsonl", [header, *GOOD]))
 

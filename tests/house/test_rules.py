@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -201,6 +202,7 @@ def test_a_test_without_exactly_one_tier_is_refused(tmp_path: Path, marks: str) 
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "test_sample.py").write_text(f"import pytest\n\n\n{marks}def test_offender():\n    pass\n", "utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_sample.py"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+    env = {name: value for name, value in os.environ.items() if name != "ACTIVITY_BENCH_DATA"}
+    result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, encoding="utf-8", check=False)
     assert result.returncode == 2, result.stdout
     assert "test_sample.py::test_offender has" in result.stdout
