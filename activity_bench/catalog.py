@@ -10,7 +10,9 @@ from activity_bench.errors import unknown
 
 BUILDERS = {
     "activity-ibal": "activity_bench.builders.activity_ibal:ActivityIBAL",
+    "detection": "activity_bench.builders.detection:Detection",
     "relocalization": "activity_bench.builders.relocalization:Relocalization",
+    "what2when": "activity_bench.builders.detection.what2when:What2When",
 }
 
 METHODS = {
@@ -30,6 +32,16 @@ PROTOCOLS = {
     "moments": "activity_bench.scoring.moments:MOMENTS",
 }
 
+EXPORTS = {
+    "actionformer": "activity_bench.data.exports.actionformer:ACTIONFORMER",
+    "activitynet": "activity_bench.data.exports.activitynet:ACTIVITYNET",
+    "croissant": "activity_bench.data.exports.croissant:CROISSANT",
+    "hf": "activity_bench.data.exports.hf:HF",
+    "opentad": "activity_bench.data.exports.opentad:OPENTAD",
+    "qvhighlights": "activity_bench.data.exports.qvhighlights:QVHIGHLIGHTS",
+    "video_reloc": "activity_bench.data.exports.video_reloc:VIDEO_RELOC",
+}
+
 COMMANDS = {
     "demo": "activity_bench.cli.demo:demo",
     "build-dataset": "activity_bench.cli.build_dataset:build_dataset",
@@ -38,6 +50,8 @@ COMMANDS = {
     "validate": "activity_bench.cli.validate:validate",
     "inspect": "activity_bench.cli.inspect:inspect",
     "leaderboard": "activity_bench.cli.leaderboard:leaderboard",
+    "export": "activity_bench.cli.export:export",
+    "import": "activity_bench.cli.import_:import_",
     "simulate": "activity_bench.cli.simulate:simulate",
     "list": "activity_bench.cli.names:names",
     "doctor": "activity_bench.cli.doctor:doctor",

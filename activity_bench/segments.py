@@ -56,7 +56,7 @@ def to_rows(start: float, end: float, step: float, rows: int) -> tuple[int, int]
 
 def to_seconds(rows: Sequence[int], step: float) -> tuple[float, float]:
     """Where a stretch of rows starts and ends."""
-    return quantise(rows[0] * step), quantise(rows[1] * step)
+    return round(rows[0] * step, 6), round(rows[1] * step, 6)  # rows are never negative, so neither is -0.0
 
 
 def on_grid(seconds: ArrayLike, step: ArrayLike) -> Floats:

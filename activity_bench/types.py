@@ -185,12 +185,19 @@ class Sample:
     part: str | None = None
     grid: Grid | None = None
     ignore: tuple[Segment, ...] | None = None
+    labels: tuple[str, ...] | None = None  # of the whole video, where weak training has no targets
+
+    def classes(self) -> set[str]:
+        """Every class that the line names as true."""
+        named = {target.label for target in self.targets}
+        named.update((self.label, *(self.labels or ())))
+        return {label for label in named if label is not None}
 
     def question(self) -> Sample:
         """The sample without its answer: what a method is shown when it predicts."""
         query = replace(self.query, label=None, distance=None)
         grid = replace(self.grid, targets=()) if self.grid is not None else None
-        return replace(self, query=query, targets=(), label=None, grid=grid, ignore=None)
+        return replace(self, query=query, targets=(), label=None, grid=grid, ignore=None, labels=None)
 
 
 Task = Literal["moment", "detection"]
@@ -211,6 +218,7 @@ class Built:
     splits: tuple[str, ...] = ("train", "val", "test")
     vocabularies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tree: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)  # split -> the subset's name, videos and their hash
 
 
 # ---- methods and what they answer -----------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ def _command(name: str) -> click.Command:
         force: bool, **given: Any,
     ) -> None:  # fmt: skip
         from activity_bench.workflow.build import build_dataset as verb
+        from activity_bench.workflow.inspect import standing
 
         said = {key: value for key, value in given.items() if value is not None}
         tables = {key: said.pop(key) for key in builder.tables if key in said}
@@ -65,6 +66,7 @@ def _command(name: str) -> click.Command:
         if made.partial:
             say("partial: its scores are not ranked beside those of the whole manifest")
         say(f"{drops['kept']:,} of {drops['seen']:,} {drops['unit']}s kept; the rest is accounted for in DATASHEET.md")
+        say(standing(made))
         click.echo(f"{made.digest}  {out}")
 
     path, hints = click.Path(path_type=Path), get_type_hints(builder.options_class)
@@ -86,14 +88,15 @@ def _command(name: str) -> click.Command:
     help_ = f"""Build the {name} manifest ({builder.paper["title"]}).
 
     \b
-    activity-bench build-dataset {name} --annotations activitynet.json --out manifest
+    activity-bench build-dataset {name} {getattr(builder, "example", "--annotations activitynet.json")} --out manifest
     """
     return click.command(name=name, help=help_)(command)
 
 
 def _option(option: Field[Any], kind: Any) -> Callable[..., Any]:
     """A builder's option as the command line spells it: a flag, a choice, or a value of its type."""
-    text = f"{_sentence(option.metadata['help'])} [{option.default}]"
+    default = "" if option.default == "" else f" [{option.default}]"
+    text = _sentence(option.metadata["help"]) + default
     if kind is bool:
         return click.option(_flag(option.name), option.name, is_flag=True, default=None, help=text)
     choices = get_args(kind) if get_origin(kind) is Literal else None

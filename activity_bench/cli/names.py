@@ -13,13 +13,14 @@ TABLES = {
     "methods": catalog.METHODS,
     "metrics": catalog.METRICS,
     "protocols": catalog.PROTOCOLS,
+    "formats": catalog.EXPORTS,
 }
 
 
 @click.command(name="list")
 @click.argument("kind", required=False)
 def names(kind: str | None) -> None:
-    """Benchmarks, methods, metrics and protocols; KIND for one of these.
+    """Benchmarks, methods, metrics, protocols and export formats; KIND for one of these.
 
     \b
     activity-bench list

@@ -85,7 +85,7 @@ class Manifest:
         samples = [sample for block in self.blocks(split, _SAMPLE) for sample in block.items]
         ids: set[str] = set()
         for sample in samples:
-            _check(sample, self.path(split))
+            check(sample, self.path(split))
             if sample.id in ids:
                 raise InputError("two samples share an id", file=self.path(split), field="id", found=sample.id)
             ids.add(sample.id)
@@ -164,7 +164,7 @@ def _seal(page: Mapping[str, Any]) -> str:
     return sha256(canonical.page({key: value for key, value in page.items() if key != "seal"})).hexdigest()
 
 
-def _check(sample: Sample, path: Path) -> None:
+def check(sample: Sample, path: Path) -> None:
     """What the types alone do not say. Files made by other hands pass through here too."""
 
     def bad(field: str, found: object, expected: str) -> InputError:
@@ -210,6 +210,8 @@ def as_line(sample: Sample) -> bytes:
         row["part"] = sample.part
     if sample.ignore is not None:
         row["ignore"] = sample.ignore
+    if sample.labels is not None:
+        row["labels"] = sample.labels
     if sample.grid is not None:
         grid = {"step": sample.grid.step, "video": sample.grid.video, "targets": sample.grid.targets}
         row["grid"] = grid | ({} if sample.grid.query is None else {"query": sample.grid.query})
@@ -231,7 +233,7 @@ class _Tally:
         self.hasher.update(text)
         self.samples += 1
         self.videos.add(sample.video.id)
-        self.classes.update(label for label in (sample.label, *(t.label for t in sample.targets)) if label)
+        self.classes.update(sample.classes())
 
     def info(self) -> Split:
         return Split(self.path.name, self.samples, len(self.videos), len(self.classes), self.hasher.hexdigest())
@@ -283,6 +285,8 @@ def write(
             "vocabularies": {name: list(words) for name, words in built.vocabularies.items()},
             "tree": {label: list(ancestors) for label, ancestors in built.tree.items()},
         }
+        if built.evaluation:
+            page["provenance"]["evaluation"] = {split: dict(said) for split, said in built.evaluation.items()}
         if coverage is not None:
             page["provenance"]["coverage"] = coverage.as_dict()
             page["partial"] = coverage.partial

@@ -58,7 +58,8 @@ def _build(
     name: str, builder: Any, annotations: Sequence[Path], out: Path, protocol: str, format_: str | None, chosen: Any,
     tables: Mapping[str, Path], available: Path | None, force: bool,
 ) -> manifest.Manifest:  # fmt: skip
-    read, table_sources = table_reader.read(tables)
+    shipped = builder.shipped(chosen) if hasattr(builder, "shipped") else {}
+    read, table_sources = table_reader.read(tables, shipped)
     corpora = reader.read([Path(path) for path in annotations], format_)
     built = builder.build(corpora, chosen, protocol, read)
     coverage = None if available is None else Coverage(coverages.available(Path(available)))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from activity_bench.data.disk import read_bytes
-from activity_bench.data.features import open_features
 from activity_bench.errors import InputError
 from activity_bench.types import Sample
 
@@ -20,6 +19,8 @@ def available(path: Path) -> frozenset[str]:
     if path.is_dir():
         found = {entry.name.partition(".")[0] for entry in path.iterdir()}
     elif path.suffix in {".h5", ".hdf5"}:
+        from activity_bench.data.features import open_features  # h5py costs a build 80 ms, and most need none
+
         found = set(open_features(path).ids())
     else:
         try:
@@ -45,10 +46,10 @@ class Coverage:
         """The samples whose video and query are at hand."""
         for split, sample in samples:
             needed = {name for name in (sample.video.id, sample.query.video) if name is not None}
-            labels = {sample.label, *(target.label for target in sample.targets)} - {None}
+            labels = sample.classes()
             absent = needed - self.videos
             for counter in (self.asked, self.had)[: 1 if absent else 2]:
-                counter.setdefault(split, Counter()).update(str(label) for label in labels)
+                counter.setdefault(split, Counter()).update(labels)
                 counter[split][""] += 1  # all of them, whatever their class
             self.missing.setdefault(split, set()).update(absent)
             if not absent:

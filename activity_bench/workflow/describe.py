@@ -65,10 +65,8 @@ class Summary:
         """Count one sample."""
         self.samples += 1
         self.videos.add(sample.video.id)
-        labels = {target.label for target in sample.targets}
-        labels.add(sample.label)
-        for label in labels - {None}:
-            self.labels[label or ""] += 1
+        for label in sample.classes():
+            self.labels[label] += 1
         if sample.part:
             self.parts[sample.part] += 1
         length = None if sample.video.end is None else sample.video.end - sample.video.start
@@ -155,6 +153,10 @@ def datasheet(page: Mapping[str, Any], summaries: Mapping[str, Summary], paper: 
             [[s["file"], f"{s['bytes']:,}", s["sha256"], s["licence"] or "not stated"] for s in provenance["sources"]],
         ),
     ]
+    if "evaluation" in provenance:
+        subsets = [[split, s["name"], f"{s['videos']:,}", s["sha256"]] for split, s in provenance["evaluation"].items()]
+        text += ["", "## Evaluation subsets", ""]
+        text += table(["split", "name", "videos", "sha256 of the sorted ids, a line each"], subsets)
     if "coverage" in provenance:
         covered = [
             [split, f"{c['have']:,}", f"{c['samples']:,}", f"{c['missing videos']:,}"]

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from activity_bench import __version__, catalog
 from activity_bench.data import manifest as manifests
 from activity_bench.data import predictions as predicted
 from activity_bench.data.disk import atomic_folder
-from activity_bench.data.features import Provider, open_features
 from activity_bench.data.reports import Report, now, write_page
 from activity_bench.errors import InputError
 from activity_bench.types import Method, Sample
 from activity_bench.workflow import options as option_table
 from activity_bench.workflow.score import score
+
+if TYPE_CHECKING:
+    from activity_bench.data.features import Provider
 
 MARKER = "run.json"
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
@@ -85,7 +87,11 @@ def _features(name: str, method_class: type[Method], path: Path | str | None) ->
     if path is None and method_class.needs_features:
         raise InputError(f"{name} needs features", field="--features", expected="a feature store",
                          hint="activity-bench simulate features makes a simulated one.")  # fmt: skip
-    opened = None if path is None else open_features(Path(path))
+    if path is None:
+        return None
+    from activity_bench.data.features import open_features  # h5py: only where it is asked for
+
+    opened = open_features(Path(path))
     return opened if method_class.needs_features else None
 
 

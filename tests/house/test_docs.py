@@ -46,7 +46,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["demo", "--out", str(folder / "demo-out")]) == 0
     demo = folder / "demo-out"
     shutil.copy(demo / "corpus" / "activitynet.json", folder)
+    shutil.copy(demo / "corpus" / "kinetics.csv", folder)
+    shutil.copytree(demo / "corpus" / "thumos", folder / "thumos")
     shutil.copytree(demo / "manifest", folder / "manifest")
+    for to, name in (("hf", "hub"), ("video_reloc", "lists")):
+        assert main(["export", str(folder / "manifest"), "--to", to, "--out", str(folder / name)]) == 0
     shutil.copy(demo / "features.h5", folder)
     for name, method in (("run", "statistical-prior"), ("run-a", "random"), ("run-b", "full-window")):
         shutil.copytree(demo / "runs" / method, folder / name)

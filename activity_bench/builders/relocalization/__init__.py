@@ -39,7 +39,7 @@ from activity_bench.errors import InputError
 from activity_bench.segments import to_seconds
 from activity_bench.types import Built, Corpus, Grid, Ledger, Query, Sample, Target, Video, Window
 
-__all__ = ["NO_QUERY", "SPLITS", "Options", "Relocalization"]
+__all__ = ["NO_QUERY", "SPLITS", "Options", "Place", "Relocalization", "imported"]
 
 SPLITS = ("train", "val", "test")
 
@@ -94,6 +94,27 @@ def _samples(
     else:
         places = [place for video in videos for place in released(video, counts, options, ledger)]
         places = _cropped(places, tables.get("crop_order", {}), options, ledger)
+    by_class = _by_class(places, ledger)
+    labels = sorted({instance.label for video in videos for instance in video.instances})
+    split_of = _ordered_split(labels, tables, options) or chance.split_classes(
+        options.seed, by_class, "relocalization class split", options.val_classes, options.test_classes
+    )
+    yield from _paired(by_class, split_of, options, ledger, protocol)
+
+
+def imported(places: Sequence[Place], split_of: Mapping[str, str], options: Options, ledger: Ledger) -> Built:
+    """The manifest of places that somebody else laid out, each class in its split: queries are drawn as always."""
+    return Built(
+        name="relocalization",
+        version="imported.1",
+        task="moment",
+        samples=_paired(_by_class(places, ledger), split_of, options, ledger, "imported"),
+        ledger=ledger,
+    )
+
+
+def _by_class(places: Iterable[Place], ledger: Ledger) -> dict[str, list[Place]]:
+    """The places of each class that has two videos at least."""
     by_class: dict[str, list[Place]] = defaultdict(list)
     for place in places:
         by_class[place.label].append(place)
@@ -101,10 +122,17 @@ def _samples(
         if len({place.video for place in members}) < 2:
             ledger.drop("the only video of its class: no query can be asked", len(members))
             del by_class[label]
-    labels = sorted({instance.label for video in videos for instance in video.instances})
-    split_of = _ordered_split(labels, tables, options) or chance.split_classes(
-        options.seed, by_class, "relocalization class split", options.val_classes, options.test_classes
-    )
+    return by_class
+
+
+def _paired(
+    by_class: Mapping[str, Sequence[Place]],
+    split_of: Mapping[str, str],
+    options: Options,
+    ledger: Ledger,
+    protocol: str,
+) -> Iterator[tuple[str, Sample]]:
+    """Every place with its query, as samples, in the order of the files."""
     asked = [
         (SPLITS.index(split_of[label]), place.video, place.target, place.label, place, query)
         for label, members in by_class.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import floor
@@ -148,31 +148,31 @@ def released(video: Video, counts: Mapping[str, tuple[int, int]], options: Optio
         ledger.drop(OVERLAP, len(video.instances))
         return []
     ledger.drop("merged into another instance of its class", len(video.instances) - len(merged))
-    frames, rows = counts[video.id]
-    step = UNIT * video.duration / frames
-
-    def row(seconds: float) -> int:
-        return floor(frames * seconds / video.duration / UNIT)  # type: ignore[operator]
-
+    (frames, rows), duration = counts[video.id], video.duration
+    step = UNIT * duration / frames
+    # the rows in which each merged instance starts and ends
+    edges = [(floor(frames * i.start / duration / UNIT), floor(frames * i.end / duration / UNIT)) for i in merged]
     places = []
-    for label in sorted({instance.label for instance in merged}):
-        own = [instance for instance in merged if instance.label == label]
-        starts = [0, *(row(instance.end) for instance in own[:-1])]
-        ends = [*(min(rows, row(instance.start) + 1) for instance in own[1:]), rows]
-        for instance, first, last in zip(own, starts, ends, strict=True):
-            target = (row(instance.start), min(rows, row(instance.end) + 1))
-            if target[0] >= target[1]:
-                ledger.drop("past the last row of its video")
-            elif target[1] - target[0] > options.max_target:
-                ledger.drop(f"longer than {options.max_target} rows")
-            else:
-                places.append(Place(video.id, label, target, (first, last), step))
+    for number, (instance, (first, end)) in enumerate(zip(merged, edges, strict=True)):
+        last = min(rows, end + 1)
+        if first >= last:
+            ledger.drop("past the last row of its video")
+        elif last - first > options.max_target:
+            ledger.drop(f"longer than {options.max_target} rows")
+        else:
+            own = [place for place, other in enumerate(merged) if other.label == instance.label]
+            before, after = [i for i in own if i < number], [i for i in own if i > number]
+            low = edges[before[-1]][1] if before else 0
+            high = min(rows, edges[after[0]][0] + 1) if after else rows
+            places.append(Place(video.id, instance.label, (first, last), (low, high), step))
     return places
 
 
-def _merged(instances: Iterable[Instance]) -> list[Instance] | None:
+def _merged(instances: Sequence[Instance]) -> list[Instance] | None:
     """In order of start, overlapping or touching ones of a class merged; None if classes overlap."""
     merged: list[Instance] = []
+    if len(instances) == 1:
+        return [*instances]
     for instance in sorted(instances, key=lambda instance: instance.start):
         if merged and instance.start <= merged[-1].end:
             if instance.label != merged[-1].label:
