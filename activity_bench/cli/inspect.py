@@ -34,6 +34,10 @@ def inspect(manifest: Path, split: str | None, diff: Path | None) -> None:
     names = list(dict.fromkeys(name for figures in found.figures.values() for name in figures))
     rows = [[name, *(figures.get(name, "-") for figures in found.figures.values())] for name in names]
     table("Counts", ["", *found.figures], rows)
+    if found.drops:
+        unit = f"{found.drops['unit']}s"
+        rows = [["seen", found.drops["seen"]], *found.drops["dropped"].items(), ["kept", found.drops["kept"]]]
+        table("Ledger", [unit, "count"], [list(row) for row in rows])
     for part, histograms in found.histograms.items():
         for histogram in histograms:
             click.echo(f"\n{histogram.title}: {part}")

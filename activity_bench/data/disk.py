@@ -208,12 +208,18 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
     """All of a file (`.gz` expanded), if it has at most `limit` bytes."""
     with open_read(path) as stream:
         try:
+            if Path(path).suffix != ".gz" and os.fstat(stream.fileno()).st_size > limit:
+                raise _too_large(path, limit)  # before it is held
             data = stream.read(limit + 1)
         except OSError as error:
             raise _unreadable(path, error) from None
     if len(data) > limit:
-        raise InputError("too large to be what it should be", file=path, expected=f"at most {limit:,} bytes")
+        raise _too_large(path, limit)
     return data
+
+
+def _too_large(path: Path, limit: int) -> InputError:
+    return InputError("too large to be what it should be", file=path, expected=f"at most {limit:,} bytes")
 
 
 def sha256(path: Path) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from activity_bench.data import manifest as manifests
 from activity_bench.data import shipped
@@ -21,6 +22,7 @@ class Inspection:
     standing: str
     figures: Mapping[str, Mapping[str, str]]
     histograms: Mapping[str, list[Histogram]]
+    drops: Mapping[str, Any]  # the ledger: unit, seen, kept, dropped, mended, notes
 
 
 def inspect(manifest: Path | str, split: str | None = None) -> Inspection:
@@ -39,6 +41,7 @@ def inspect(manifest: Path | str, split: str | None = None) -> Inspection:
         standing(asked),
         {name: summary.figures() for name, summary in summaries.items()},
         {name: summary.histograms() for name, summary in summaries.items()},
+        asked.provenance.get("drops", {}),
     )
 
 

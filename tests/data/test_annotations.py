@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
@@ -186,3 +187,33 @@ def test_the_other_real_file(real_data: Path) -> None:
     counts = Counter(v.subset for v in corpus.videos for _ in v.instances)
     assert counts == {"training": 7_151, "validation": 3_582}
     assert len(corpus.labels) == 100
+
+
+def test_a_video_that_stands_twice(tmp_path: Path) -> None:
+    one = '"v1": {"subset": "training", "duration": 9, "annotations": []}'
+    (tmp_path / "a.json").write_text(f'{{"database": {{{one}, "v2": {{"subset": "testing"}}, {one}}}}}')
+    with pytest.raises(InputError, match=r"a\.json: v1: a key that stands twice"):
+        annotations.read([tmp_path / "a.json"])
+    (tmp_path / "m.json").write_text('{"v1": {"subset": "testing", "duration": 1, "actions": []}, "v1": {"subset": '
+                                     '"testing", "duration": 1, "actions": []}}')  # fmt: skip
+    with pytest.raises(InputError, match=r"m\.json: v1: a key that stands twice"):
+        annotations.read([tmp_path / "m.json"])
+
+
+def test_one_class_in_two_spellings(tmp_path: Path) -> None:
+    videos = {name: video((1, 2, label)) for name, label in (("a", "Long jump"), ("b", "long  Jump"))}
+    with pytest.raises(InputError, match=r"a\.json: label: one class in two spellings; found 'long  Jump'"):
+        annotations.read([file_of(tmp_path, videos)])
+
+
+def test_what_is_too_large_is_refused_before_it_is_held(tmp_path: Path) -> None:
+    with (tmp_path / "a.json").open("wb") as stream:
+        stream.write(b'{"database": {"')
+        stream.truncate(2**31)  # a sparse file: 2 GB of one string, on no disk
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"a\.json: too large to be what it should be"):
+            annotations.read([tmp_path / "a.json"])
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from activity_bench.data.annotations import activitynet, kinetics, multithumos, thumos
+from activity_bench.data.annotations.values import check_spellings
 from activity_bench.data.disk import open_read
 from activity_bench.errors import InputError, unknown
 from activity_bench.types import Corpus
@@ -28,6 +29,7 @@ def read(paths: Sequence[Path], format_: str | None = None) -> list[Corpus]:
     if format_ is not None and format_ not in FORMATS:
         raise unknown("annotation format", format_, FORMATS)
     corpora = [FORMATS[format_ or detect(path)](path) for path in paths]
+    check_spellings(sorted({label for corpus in corpora for label in corpus.labels}), paths[0])
     where: dict[str, Path] = {}
     for path, corpus in zip(paths, corpora, strict=True):
         for video in corpus.videos:

@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 
 from activity_bench.data import canonical
-from activity_bench.data.annotations.values import MAX_SECONDS, check_id, check_label, seconds, subset_of
+from activity_bench.data.annotations.values import MAX_SECONDS, check_id, check_label, check_repeats, seconds, subset_of
 from activity_bench.data.disk import read_bytes
 from activity_bench.errors import InputError
 from activity_bench.types import Corpus, Instance, Source, Video
 
-MAX_BYTES = 1 << 30  # the official file has 4 MB
+MAX_BYTES = 1 << 28  # the official file has 4 MB
 OFFICIAL = frozenset({"training", "validation", "testing"})
 OFFICIAL_ID = re.compile(r"[\w-]{11}", re.ASCII)
 
@@ -62,6 +62,7 @@ def read(path: Path) -> Corpus:
         raise _located(data, path, error) from None
     if not file.database:
         raise InputError("no video in it", file=path, field="database")
+    check_repeats(data, b'"subset"', len(file.database), path)
     reader = _Reader(path, prefixed=all(name.startswith("v_") for name in file.database))
     videos = tuple([reader.video(name, video) for name, video in file.database.items()])
     if len({video.id for video in videos}) < len(videos):

@@ -16,7 +16,7 @@ from activity_bench.data.disk import read_bytes
 from activity_bench.errors import InputError, nearest
 from activity_bench.types import Corpus, Instance, Source, Video
 
-MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 28
 DEMANDED = ("label", "youtube_id", "time_start", "time_end", "split")
 
 

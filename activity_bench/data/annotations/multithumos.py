@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from activity_bench.data import canonical
-from activity_bench.data.annotations.values import check_id, seconds, subset_of
+from activity_bench.data.annotations.values import check_id, check_repeats, seconds, subset_of
 from activity_bench.data.disk import read_bytes
 from activity_bench.errors import InputError
 from activity_bench.types import Corpus, Instance, Source, Video
@@ -44,6 +44,7 @@ def read(path: Path) -> Corpus:
     """The corpus of one file in the compact layout."""
     data = read_bytes(path, MAX_BYTES)
     database: dict[str, _Video] = canonical.read_page(data, path, dict[str, _Video])
+    check_repeats(data, b'"subset"', len(database), path)
     mended: Counter[str] = Counter()
     videos = tuple(_video(name, video, path, mended) for name, video in database.items())
     source = Source(path.name, len(data), sha256(data).hexdigest())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from math import isfinite
 from pathlib import Path
@@ -49,6 +51,33 @@ def subset_of(name: str, file: Path, field: str, mended: Counter[str]) -> str:
     if subset != name:
         mended["subset name"] += 1
     return subset
+
+
+def check_repeats(data: bytes, key: bytes, objects: int, file: Path) -> None:
+    """An object key that stands twice in JSON would silently replace the first: refuse it.
+
+    Every one of the `objects` has `key` once, so the exact look, which is slow, is taken only where `key` stands more
+    often than that.
+    """
+    if data.count(key) <= objects:
+        return
+
+    def unique(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice = Counter(names).most_common(1)[0][0]
+            raise InputError("a key that stands twice", file=file, field=f"{twice:.80}", found=twice, expected="once")
+
+    json.loads(data, object_pairs_hook=unique)
+
+
+def check_spellings(labels: Iterable[str], file: Path) -> None:
+    """Two spellings of one class (`Tumbling`, `tumbling`) would be two classes: refuse them."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        other = seen.setdefault(" ".join(label.casefold().split()), label)
+        if other != label:
+            raise InputError("one class in two spellings", file=file, field="label", found=label, expected=repr(other))
 
 
 def seconds(value: float | str, file: Path, field: str, mended: Counter[str], line: int | None = None) -> float:
