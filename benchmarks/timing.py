@@ -15,13 +15,14 @@ def seconds(command: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def compare(name: str, ours: list[str], floor: list[str], goal: str, runs: int = 5) -> None:
-    """Print the medians and the median of the ratios, pair by pair."""
+def compare(name: str, ours: list[str], floor: list[str], goal: str, runs: int = 5) -> tuple[float, float]:
+    """Print the medians and the median of the ratios, pair by pair; the two medians."""
     seconds(ours), seconds(floor)  # warm the caches
     pairs = [(seconds(ours), seconds(floor)) for _ in range(runs)]
     ratio = statistics.median(a / b for a, b in pairs)
     a, b = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"{name}: {a:.3f} s against {b:.3f} s: {ratio:.2f} x (goal: {goal})")
+    return a, b
 
 
 def python(code: str, *arguments: str) -> list[str]:

@@ -65,12 +65,11 @@ def _take(
         )
     label, name, start, end, split = (row[column[field]] for field in DEMANDED)
     name = check_id(name.strip(), path, f"line {line}: youtube_id")
-    subset = subset_of(split, path, f"line {line}: split", Counter())
+    spelt: Counter[str] = Counter()  # in CSV every number is text, and no spelling of a subset is official
+    subset = subset_of(split, path, f"line {line}: split", spelt)
     if subsets.setdefault(name, subset) != subset:
         raise InputError("a video in two subsets", file=path, line=line, field="youtube_id", found=name)
-    times = [
-        seconds(value, path, field, Counter(), line) for field, value in (("time_start", start), ("time_end", end))
-    ]
+    times = [seconds(value, path, field, spelt, line) for field, value in (("time_start", start), ("time_end", end))]
     clip = Instance(times[0], times[1], check_label(label, path, f"line {line}: label"))
     if clip in clips[name]:
         mended["a clip that stands twice"] += 1
