@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -61,8 +61,10 @@ def draft_of(path: Path) -> Path:
     with _faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            if stat.S_ISDIR(path.stat().st_mode):  # a name that is too long raises here, before the work
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            mode = path.stat().st_mode  # a name that is too long raises here, before the work
+            if not stat.S_ISREG(mode):
+                what = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+                raise InputError(f"this is {what}, and a file is to be written here", file=path)
     return _beside(path, "tmp")
 
 
@@ -76,14 +78,15 @@ def move_in(draft: Path, path: Path) -> None:
 
 
 @contextmanager
-def atomic_folder(path: Path, force: bool, marker: str) -> Iterator[Path]:
+def atomic_folder(path: Path, force: bool, marker: str, ours: Sequence[str] | None = None) -> Iterator[Path]:
     """A folder to fill, which becomes `path` when the block ends well.
 
-    With `force` it replaces a folder that holds the file `marker`, or nothing; any other folder is not ours to delete.
+    With `force` it replaces a folder that holds the file `marker` and nothing but names that match `ours` (any, where
+    that is None), or nothing at all; any other folder is not ours to delete.
     """
     path = _real(path)
     with _faults(path):
-        _may_replace(path, force, marker)
+        _may_replace(path, force, marker, ours)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = _beside(path, "tmp")
         draft.mkdir()
@@ -98,7 +101,7 @@ def atomic_folder(path: Path, force: bool, marker: str) -> Iterator[Path]:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def _may_replace(path: Path, force: bool, marker: str) -> None:
+def _may_replace(path: Path, force: bool, marker: str, ours: Sequence[str] | None) -> None:
     if not path.exists():  # OSError if the name is too long
         return
     if not path.is_dir():
@@ -114,6 +117,12 @@ def _may_replace(path: Path, force: bool, marker: str) -> None:
             "refusing to delete a folder that is not ours", file=path, expected=f"one that holds {marker}, or nothing",
             hint="Name another folder, or remove this one yourself.",
         )  # fmt: skip
+    for entry in path.iterdir():
+        if ours is not None and not any(entry.match(pattern) for pattern in ours):
+            raise InputError(
+                "refusing to delete a folder that holds more than was written there", file=path, found=entry.name,
+                hint="Name another folder, or move that away.",
+            )  # fmt: skip
 
 
 def _swap(draft: Path, path: Path, force: bool) -> None:

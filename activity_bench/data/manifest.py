@@ -7,7 +7,8 @@ carries a seal of its own text, so that a changed byte is an error that names th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,6 +24,9 @@ from activity_bench.types import Built, Query, Sample, Source, Task
 
 FORMAT = 1
 MARKER = "manifest.json"
+OURS = ("manifest.json", "*.jsonl", "DATASHEET.md", "croissant.json")
+MAX_SECONDS, MAX_ROW = 1e7, 1 << 40  # four months; what a float holds exactly, with room
+ROUNDING = 2e-6  # seconds: times are rounded to the microsecond
 OPTIONAL = {"label", "distance"}  # of a query: the class that it shows need not be known
 MAX_MANIFEST_BYTES = 1 << 28  # of manifest.json: names, counts and a class tree
 
@@ -83,12 +87,10 @@ class Manifest:
     def samples(self, split: str) -> list[Sample]:
         """Every sample of a split, verified."""
         samples = [sample for block in self.blocks(split, _SAMPLE) for sample in block.items]
-        ids: set[str] = set()
+        path = self.path(split)
         for sample in samples:
-            check(sample, self.path(split))
-            if sample.id in ids:
-                raise InputError("two samples share an id", file=self.path(split), field="id", found=sample.id)
-            ids.add(sample.id)
+            check(sample, path)
+        check_ids([sample.id for sample in samples], path)
         return samples
 
     def blocks(self, split: str, decoder: msgspec.json.Decoder[Any]) -> Iterator[lines.Block[Any]]:
@@ -122,8 +124,9 @@ class Manifest:
 _SAMPLE = msgspec.json.Decoder(Sample)
 
 
-def load(folder: Path) -> Manifest:
+def load(folder: Path | str) -> Manifest:
     """Open a manifest folder."""
+    folder = Path(folder)
     path = folder / MARKER
     if folder.is_file() and folder.name == MARKER:
         folder, path = folder.parent, folder
@@ -164,32 +167,51 @@ def _seal(page: Mapping[str, Any]) -> str:
     return sha256(canonical.page({key: value for key, value in page.items() if key != "seal"})).hexdigest()
 
 
+def check_ids(ids: Sequence[str], path: Path) -> None:
+    """No two samples share an id."""
+    if len(set(ids)) < len(ids):
+        twice = Counter(ids).most_common(1)[0][0]
+        raise InputError("two samples share an id", file=path, field="id", found=twice)
+
+
 def check(sample: Sample, path: Path) -> None:
     """What the types alone do not say. Files made by other hands pass through here too."""
 
     def bad(field: str, found: object, expected: str) -> InputError:
         return InputError(f"sample {sample.id!r:.200}", file=path, field=field, found=found, expected=expected)
 
-    window, query = sample.video, sample.query
-    end = float("inf") if window.end is None else window.end
-    if not 0 <= window.start < end:
-        raise bad("video", [window.start, window.end], "0 <= start < end")
+    window, query, grid = sample.video, sample.query, sample.grid
+    end = MAX_SECONDS if window.end is None else window.end
+    if not 0 <= window.start < end <= MAX_SECONDS:
+        raise bad("video", [window.start, window.end], f"0 <= start < end <= {MAX_SECONDS:g}")
     for target in sample.targets:
         if not window.start <= target.start < target.end <= end:
             raise bad("targets", [target.start, target.end], "start < end, inside the video's window")
     missing = [name for name in Query.FIELDS[query.kind] if getattr(query, name) is None and name not in OPTIONAL]
     if missing:
         raise bad(f"query.{missing[0]}", None, f"a value: query.kind is {query.kind!r}")
-    if sample.grid is None:
+    if query.kind == "clip" and not 0 <= (query.start or 0) < (query.end or 0) <= MAX_SECONDS:
+        raise bad("query", [query.start, query.end], f"0 <= start < end <= {MAX_SECONDS:g}")
+    if query.kind == "image" and not 0 <= (query.time or 0) <= MAX_SECONDS:
+        raise bad("query.time", query.time, f"0 to {MAX_SECONDS:g}")
+    if grid is None:
         return
-    low, high = sample.grid.video
-    if not sample.grid.step > 0:
-        raise bad("grid.step", sample.grid.step, "seconds a row, above 0")
-    if len(sample.grid.targets) != len(sample.targets):
-        raise bad("grid.targets", len(sample.grid.targets), f"{len(sample.targets)}, one for each target")
-    for first, last in sample.grid.targets:
-        if not 0 <= low <= first < last <= high:
-            raise bad("grid.targets", [first, last], f"rows in order, inside [{low}, {high}]")
+    if not 0 < grid.step <= MAX_SECONDS:
+        raise bad("grid.step", grid.step, "seconds a row, above 0")
+    if len(grid.targets) != len(sample.targets):
+        raise bad("grid.targets", len(grid.targets), f"{len(sample.targets)}, one for each target")
+    low, high = grid.video
+    for name, (first, last) in (("video", grid.video), *(("targets", target) for target in grid.targets)):
+        if not 0 <= low <= first < last <= high <= MAX_ROW:
+            raise bad(f"grid.{name}", [first, last], f"rows in order, inside [{low}, {high}]")
+    if grid.query is not None and not 0 <= grid.query[0] < grid.query[1] <= MAX_ROW:
+        raise bad("grid.query", list(grid.query), "rows in order")
+    for name, (first, last), start, stop in (
+        ("video", grid.video, window.start, window.end),
+        *(("targets", rows, t.start, t.end) for rows, t in zip(grid.targets, sample.targets, strict=True)),
+    ):
+        if stop is None or abs(first * grid.step - start) > ROUNDING or abs(last * grid.step - stop) > ROUNDING:
+            raise bad(f"grid.{name}", [first, last], f"the rows of [{start}, {stop}) at {grid.step} seconds each")
 
 
 def as_line(sample: Sample) -> bytes:
@@ -251,7 +273,7 @@ def write(
     coverage: Covered | None = None,
 ) -> Manifest:
     """Freeze a built benchmark into `folder`: all of it or nothing. `watch` sees every sample as it goes by."""
-    with atomic_folder(folder, force=force, marker=MARKER) as draft:
+    with atomic_folder(folder, force=force, marker=MARKER, ours=OURS) as draft:
         with ExitStack() as stack:
             tallies = {
                 split: _Tally(draft / f"{split}.jsonl", stack.enter_context((draft / f"{split}.jsonl").open("wb")))

@@ -11,10 +11,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from activity_bench.data.canonical import complaint
 from activity_bench.data.lines import Block
-from activity_bench.data.manifest import Manifest
+from activity_bench.data.manifest import ROUNDING, Manifest, check, check_ids
 from activity_bench.errors import InputError
 from activity_bench.segments import Floats
+from activity_bench.types import Sample
 
 Ints = NDArray[np.int64]
 
@@ -31,6 +33,7 @@ class _Window(msgspec.Struct, gc=False):
 
 class _Grid(msgspec.Struct, gc=False):
     step: float
+    video: tuple[int, int]
     targets: list[tuple[int, int]]
 
 
@@ -44,6 +47,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 _TARGETS = msgspec.json.Decoder(list[_Target])
+_SAMPLE = msgspec.json.Decoder(Sample)
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,7 @@ class Moments:
     @cached_property
     def index(self) -> dict[str, int]:
         """Id -> place. Made when needed: answers in the manifest's own order need none."""
-        index = {name: place for place, name in enumerate(self.ids)}
-        if len(index) < len(self.ids):
-            twice = next(name for place, name in enumerate(self.ids) if index[name] != place)
-            raise InputError("two samples of the manifest share an id", field="id", found=twice)
-        return index
+        return {name: place for place, name in enumerate(self.ids)}
 
 
 def read_moments(manifest: Manifest, split: str) -> Moments:
@@ -92,6 +92,7 @@ def read_moments(manifest: Manifest, split: str) -> Moments:
         parts.append(columns)
     if not ids:
         raise InputError("this split has no sample", file=manifest.path(split))
+    check_ids(ids, manifest.path(split))
     joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
     start, end, step, sample, target_start, target_end, label, part = joined
     return Moments(
@@ -109,17 +110,33 @@ def _columns(
 ) -> tuple[tuple[NDArray[np.generic], ...], bool]:
     """The block's columns, and whether every sample has a window and sound targets."""
     n = len(rows)
-    windows = [row.video for row in rows]
+    windows, grids = [row.video for row in rows], [row.grid for row in rows]
     start = np.fromiter([window.start for window in windows], np.float64, n)
     end = np.array([window.end for window in windows], np.float64)  # None becomes nan
     end[np.isnan(end)] = np.inf
-    step = np.fromiter([row.grid.step if row.grid else np.nan for row in rows], np.float64, n)
-    targets = [row.grid.targets if row.grid else _targets(row) for row in rows]
-    count = np.fromiter(map(len, targets), np.int64, n)
-    flat = np.fromiter(chain.from_iterable(chain.from_iterable(targets)), np.float64, 2 * int(count.sum()))
+    step = np.fromiter([grid.step if grid else np.nan for grid in grids], np.float64, n)
+    try:
+        targets = [grid.targets if grid else _targets(row) for row, grid in zip(rows, grids, strict=True)]
+        count = np.fromiter(map(len, targets), np.int64, n)
+        flat = np.fromiter(chain.from_iterable(chain.from_iterable(targets)), np.float64, 2 * int(count.sum()))
+        # what targets are held against: the window, in their own unit
+        low = np.fromiter([grid.video[0] if grid else row.video.start for row, grid in zip(rows, grids, strict=True)],
+                          np.float64, n)  # fmt: skip
+        high = np.array([grid.video[1] if grid else row.video.end for row, grid in zip(rows, grids, strict=True)],
+                        np.float64)  # fmt: skip
+    except (OverflowError, msgspec.MsgspecError):  # a row of 400 digits, targets that are none: `_fault` says which
+        return (), False
+    high[np.isnan(high)] = np.inf
     target_start, target_end = flat[::2], flat[1::2]
-    sound = bool((count > 0).all() and (start < end).all() and (target_start < target_end).all())
-    sound = sound and not bool((step <= 0).any())
+    scale = np.where(np.isnan(step), 1.0, step)
+    sound = bool((count > 0).all() and (start >= 0).all() and (start < end).all() and (scale > 0).all())
+    sound = sound and bool((target_start < target_end).all())
+    sound = sound and bool(
+        (target_start >= np.repeat(low, count)).all() and (target_end <= np.repeat(high, count)).all()
+    )
+    with np.errstate(invalid="ignore"):  # inf - inf, where no end is known
+        off = np.maximum(np.abs(low * scale - start), np.abs(high * scale - end))
+    sound = sound and not bool((off > ROUNDING).any())
     sample = np.repeat(np.arange(first, first + n), count)
     label = _encode([row.label for row in rows], words[0])
     part = _encode([row.part for row in rows], words[1])
@@ -127,8 +144,6 @@ def _columns(
 
 
 def _targets(row: _Line) -> Sequence[tuple[float, float]]:
-    if row.grid:
-        return row.grid.targets
     return [(target.start, target.end) for target in _TARGETS.decode(row.targets)]
 
 
@@ -140,15 +155,21 @@ def _encode(values: list[str | None], codes: dict[str | None, int]) -> Ints:
 
 
 def _fault(manifest: Manifest, split: str, block: Block[_Line]) -> InputError:
-    for place, row in enumerate(block.items):
-        targets, end = _targets(row), np.inf if row.video.end is None else row.video.end
-        problem, field, found = "", "", object()
-        if not row.video.start < end:
-            problem, field, found = "an empty window", "video", [row.video.start, end]
-        elif not targets or not all(first < last for first, last in targets):
-            problem, field, found = "no target, or an empty one: nothing can score here", "targets", targets
-        elif row.grid and not row.grid.step > 0:
-            problem, field, found = "rows of no length", "grid.step", row.grid.step
-        if problem:
-            return InputError(problem, file=manifest.path(split), line=block.line_of(place), field=field, found=found)
-    raise AssertionError("no fault in the block")
+    """The first fault of a block, by the checks that every reading of samples makes."""
+    path = manifest.path(split)
+    texts = [text for text in block.text.split(b"\n") if text.strip()]
+    for place, text in enumerate(texts):
+        line = block.line_of(place)
+        try:
+            sample = _SAMPLE.decode(text)
+            check(sample, path)
+        except msgspec.MsgspecError as error:
+            return complaint(error, path, line)
+        except InputError as error:
+            return InputError(error.problem, file=path, line=line, field=error.field, found=error.found,
+                              expected=error.expected)  # fmt: skip
+        if not sample.targets:
+            return InputError(
+                "a sample without a target: nothing can score here", file=path, line=line, field="targets"
+            )
+    return InputError("a sample that cannot be scored", file=path, line=block.first_line)

@@ -13,7 +13,8 @@ from activity_bench.workflow.run import Progress, run_method, silent
 from activity_bench.workflow.simulate import simulate_corpus, simulate_features
 
 METHODS = ("random", "statistical-prior", "full-window", "oracle")
-MARKER = "leaderboard.csv"
+MARKER = "features.h5"
+OURS = ("corpus", "manifest", "features.h5", "runs", "leaderboard.csv")
 
 
 def demo(
@@ -23,7 +24,7 @@ def demo(
 
     >>> demo("demo-out").rows[0]["method"]
     """
-    with atomic_folder(Path(out), force=force, marker=MARKER) as draft:
+    with atomic_folder(Path(out), force=force, marker=MARKER, ours=OURS) as draft:
         say("1  annotations: a made-up corpus in ActivityNet's format      simulate corpus")
         simulate_corpus(draft / "corpus")
         say("2  manifest: the benchmark, frozen                            build-dataset relocalization")
@@ -36,4 +37,4 @@ def demo(
         for method in METHODS:
             run_method(method, made.folder, "test", draft / "runs" / method)
         say("5  leaderboard                                                leaderboard")
-        return leaderboard([draft / "runs" / method for method in METHODS], draft / MARKER)
+        return leaderboard([draft / "runs" / method for method in METHODS], draft / "leaderboard.csv")

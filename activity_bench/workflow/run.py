@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from activity_bench.data.features import Provider
 
 MARKER = "run.json"
+OURS = ("run.json", "report.json", "predictions.jsonl")
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
@@ -68,7 +69,7 @@ def run_method(
     method = method_class(chosen, seed, provider)
     described = {"name": name, "options": asdict(chosen), "seed": seed, "features": provider and provider.digest}
     header = {"method": described, "manifest": {"name": asked.name, "split": split, "digest": asked.digest}}
-    with atomic_folder(Path(out), force=force, marker=MARKER) as draft:
+    with atomic_folder(Path(out), force=force, marker=MARKER, ours=OURS) as draft:
         fitted = method.fit(*(_learnable(asked, part) for part in ("train", "val")))
         samples = asked.samples(split)
         questions = _shown(samples, method_class.sees_answers)

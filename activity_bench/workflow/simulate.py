@@ -15,7 +15,8 @@ from activity_bench.simulation.world import World, WorldOptions
 from activity_bench.workflow import options as option_table
 from activity_bench.workflow.run import Progress, silent
 
-CORPUS_MARKER = "activitynet.json"
+CORPUS_MARKER = "activitynet_loose.json"  # a name that nobody else gives a file
+CORPUS = ("activitynet.json", "activitynet_loose.json", "kinetics.csv", "thumos")
 
 
 def simulate_corpus(
@@ -26,7 +27,7 @@ def simulate_corpus(
     >>> simulate_corpus("corpus")["activitynet.json"]
     """
     made = files(option_table.make(CorpusOptions, options or {}, "simulate corpus"))
-    with atomic_folder(Path(out), force=force, marker=CORPUS_MARKER) as draft:
+    with atomic_folder(Path(out), force=force, marker=CORPUS_MARKER, ours=CORPUS) as draft:
         for name, content in made.items():
             path = draft / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -95,7 +95,9 @@ def test_a_real_limit_of_the_system_leaves_nothing(tmp_path: Path) -> None:
 def test_names_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
-    for name, reason in [("folder", "Is a directory"), ("x" * 300, "too long"), ("file/x", "Not a directory|exists")]:
+    with pytest.raises(InputError, match="folder: this is a folder, and a file is to be written here"):
+        write(tmp_path / "folder", b"data")
+    for name, reason in [("x" * 300, "too long"), ("file/x", "Not a directory|exists")]:
         with pytest.raises(WorkError, match=reason):
             write(tmp_path / name, b"data")
     for name in ("a\0b", "a\ud800b"):

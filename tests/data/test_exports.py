@@ -19,6 +19,7 @@ from activity_bench.data import exports, manifest
 from activity_bench.data.exports import card, columns
 from activity_bench.data.manifest import Manifest
 from activity_bench.errors import InputError
+from activity_bench.segments import to_seconds
 from activity_bench.simulation.corpus import files
 from activity_bench.types import Grid, Query, Sample, Segment, Target, Window
 from activity_bench.workflow.build import build_dataset
@@ -250,7 +251,7 @@ def test_the_numbers_of_classes_come_from_the_tree_where_it_is_given(
 
 def test_a_video_of_two_splits_has_no_subset(tmp_path: Path) -> None:
     both = [tiny.on_rows(f"{split}/v/0-10/0", (0, 10), (2, 5)) for split in ("train", "test")]
-    twice = [Sample(**{**vars_of(sample), "video": Window("v", 0.0, 9.0)}) for sample in both]
+    twice = [Sample(**{**vars_of(sample), "video": Window("v", *to_seconds((0, 10), tiny.STEP))}) for sample in both]
     tiny.write(tmp_path / "m", twice[:1], twice[1:])
     with pytest.raises(InputError, match="a video in two splits"):
         export_manifest(tmp_path / "m", "activitynet", tmp_path / "out.json")
@@ -346,7 +347,8 @@ def samples(draw: st.DrawFn) -> list[Sample]:
             query = Query("image", video=draw(WORDS), time=draw(TIMES), label=draw(st.none() | WORDS),
                           distance=draw(st.none() | st.integers(0, 9)))  # fmt: skip
         else:
-            query = Query("clip", video=draw(WORDS), start=draw(TIMES), end=draw(TIMES))
+            first, last = sorted(draw(st.lists(TIMES, min_size=2, max_size=2, unique=True)))
+            query = Query("clip", video=draw(WORDS), start=first, end=last)
         part = draw(st.none() | st.sampled_from(["simple", "difficult"]))
         found.append(Sample(f"test/{number}", query, window, targets, label, part, grid))
     return found
