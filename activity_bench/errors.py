@@ -90,6 +90,6 @@ def unknown(kind: str, name: str, names: Iterable[str], **where: object) -> Inpu
     """`name` is none of `names`: say so, with the near miss or with all there is."""
     names = list(names)
     close = nearest(name, names)
-    some = ", ".join(sorted(names)[:20]) + (", …" if len(names) > 20 else "")
-    hint = f"Did you mean {close!r}?" if close else f"There is: {some or 'none'}."
+    some = ", ".join(printable(known, SHOWN) for known in sorted(names)[:20]) + (", …" if len(names) > 20 else "")
+    hint = f"Did you mean {show(close)}?" if close else f"There is: {some or 'none'}."
     return InputError(f"unknown {kind}", found=name, hint=hint, **where)  # type: ignore[arg-type]

@@ -24,6 +24,10 @@ class StatisticalPrior(Method):
         """The mean normalised start and end."""
         if not train:
             raise InputError("statistical-prior needs a training split", field="splits", expected="a split named train")
+        if any(not sample.targets for sample in train):
+            raise InputError(
+                "statistical-prior needs training targets, and this manifest has none (weak)", field="train"
+            )
         places = [_normalised(sample) for sample in train]
         self.start, self.end = (fsum(column) / len(places) for column in zip(*places, strict=True))
         return {"start": self.start, "end": self.end, "samples": len(places)}

@@ -115,11 +115,17 @@ def _samples(
     videos: Sequence[Video], tree: Mapping[str, tuple[str, ...]], options: Options, tables: Mapping[str, Any],
     ledger: Ledger,
 ) -> Iterator[tuple[str, Sample]]:  # fmt: skip
+    known = {video.id for video in videos}
+    for name in tables.get("query_frames", {}):
+        if name not in known:
+            raise unknown("video", name, known, field="query_frames")
     places = [place for video in videos for place in _places(video, ledger)]
     labels = sorted({place.label for place in places})
-    split_of = _given_split(labels, tables) or chance.split_classes(
-        options.seed, labels, f"{NAME} class split", options.val_classes, options.test_classes
-    )
+    if "class_split" in tables:
+        split_of = _given_split(labels, tables["class_split"])
+    else:
+        sizes = (options.val_classes, options.test_classes)
+        split_of = chance.split_classes(options.seed, labels, f"{NAME} class split", *sizes)
     places = _of_one_split(places, split_of, ledger)
     kept = [place for place in places if _fits(place, options, ledger)]
     images = _Images(places, tree, split_of, options, tables.get("query_frames", {}), ledger)
@@ -127,11 +133,14 @@ def _samples(
         (SPLITS.index(split_of[place.label]), place.video, place.start, place.label, place, queries)
         for place, queries in images.ask(kept)
     ]
-    numbers: Counter[tuple[str, tuple[float, float]]] = Counter()  # samples so far in one window of one video
+    numbers: Counter[str] = Counter()  # samples so far in one window of one video, to the millisecond
     for split_number, video, _, _, place, queries in sorted(asked, key=lambda row: row[:4]):
+        first, last = (round(1000 * seconds) for seconds in place.window)
+        window = f"{SPLITS[split_number]}/{video}/{first}-{last}"
         for part, query in queries:
-            yield SPLITS[split_number], _sample(SPLITS[split_number], place, part, query, numbers[video, place.window])
-            numbers[video, place.window] += 1
+            yield SPLITS[split_number], _sample(f"{window}/{numbers[window]}", place, part, query)
+            numbers[window] += 1
+    images.account()
 
 
 def _places(video: Video, ledger: Ledger) -> Iterator[Place]:
@@ -160,13 +169,13 @@ def _places(video: Video, ledger: Ledger) -> Iterator[Place]:
             yield Place(video.id, label, start, end, (first, last))
 
 
-def _given_split(labels: Sequence[str], tables: Mapping[str, Any]) -> dict[str, str]:
+def _given_split(labels: Sequence[str], table: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Class -> split as a file says it; every class of the corpus stands in it once."""
-    given = {label: split for split, names in tables.get("class_split", {}).items() for label in names}
+    given = {label: split for split, names in table.items() for label in names}
     for label in given:
         if label not in labels:
             raise unknown("class", label, labels, field="class_split")
-    missing = [label for label in labels if label not in given] if given else []
+    missing = [label for label in labels if label not in given]
     if missing:
         raise InputError("a class in no split", field="class_split", found=missing[0], expected="every class once")
     return given
@@ -210,6 +219,7 @@ class _Images:
             for label, videos in self.by_class.items()
         }
         self.distances: Counter[int] = Counter()
+        self.chosen = self.middles = 0
 
     def ask(self, kept: Sequence[Place]) -> Iterator[tuple[Place, list[tuple[str, Query]]]]:
         """Each kept place with its queries, simple ones first."""
@@ -226,8 +236,13 @@ class _Images:
                     yield place, queries
                 else:
                     self.ledger.drop("no image can ask for it")
+
+    def account(self) -> None:
+        """What the ledger should say once all are asked."""
         for distance, count in sorted(self.distances.items()):
             self.ledger.note("difficult queries by tree distance", f"{distance}: {count}")
+        if self.frames:
+            self.ledger.note("query times", f"{self.chosen} from query_frames, {self.middles} in the middle")
 
     def _similar(self, label: str) -> tuple[int, list[str]]:
         """The nearest other classes on the tree that may be asked with, and how far they are."""
@@ -280,13 +295,13 @@ class _Images:
             place = places[chance.integer(self.options.seed, f"{asker}\0{video}", f"{NAME} instance", 0, len(places))]
         chosen = [time for time in self.frames.get(video, ()) if place.start <= time < place.end]
         time = chosen[0] if chosen else (place.start + place.end) / 2
+        self.chosen, self.middles = self.chosen + bool(chosen), self.middles + (not chosen)
         return Query("image", video=video, time=quantise(time), label=label, distance=distance)
 
 
-def _sample(split: str, place: Place, part: str, query: Query, number: int) -> Sample:
-    first, last = (round(1000 * seconds) for seconds in place.window)
+def _sample(name: str, place: Place, part: str, query: Query) -> Sample:
     return Sample(
-        id=f"{split}/{place.video}/{first}-{last}/{number}",
+        id=name,
         label=place.label,
         part=part,
         query=query,

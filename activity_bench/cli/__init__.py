@@ -6,14 +6,19 @@ Exit codes: 0 done; 1 the work failed; 2 the input or the call is wrong. No trac
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
 
 from activity_bench import __version__, catalog
 from activity_bench.errors import BenchError, nearest
+
+TERMINATED = 128 + signal.SIGTERM
 
 
 class Lazy(click.Group):
@@ -51,6 +56,11 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; its exit code."""
+    if sys.stdout is None or sys.stderr is None:  # closed by whoever started us: nobody listens
+        nobody = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
+        sys.stdout, sys.stderr = sys.stdout or nobody, sys.stderr or nobody
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         result = root.main(args=arguments, prog_name="activity-bench", standalone_mode=False)
         sys.stdout.flush()
@@ -61,19 +71,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show(sys.stderr)
         return 2
     except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; what was finished before is kept", 130)
+        return _fail("interrupted", 130)
     except BrokenPipeError:
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # the reader of our output has gone: no complaint
         return 0
-    except SystemExit:
-        return 0  # click's, for the same reason: nothing else here exits by itself
+    except SystemExit as error:
+        return TERMINATED if error.code == TERMINATED else 0  # else click's, whose reader has gone
     except MemoryError:
         return _fail("out of memory", 1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", 1)
+
+
+def _terminated(number: int, frame: object) -> None:
+    """Leave as an exception does, so that drafts are removed on the way."""
+    raise SystemExit(TERMINATED)
 
 
 def _fail(message: str, code: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from activity_bench.cli.show import say, table
+from activity_bench.cli.show import out, say, table
 
 
 @click.command()
@@ -25,7 +25,7 @@ def inspect(manifest: Path, split: str | None, diff: Path | None) -> None:
 
     if diff is not None:
         for line in difference(manifest, diff):
-            click.echo(line)
+            out(line)
         return
 
     found = verb(manifest, split)
@@ -40,6 +40,7 @@ def inspect(manifest: Path, split: str | None, diff: Path | None) -> None:
         table("Ledger", [unit, "count"], [list(row) for row in rows])
     for part, histograms in found.histograms.items():
         for histogram in histograms:
-            click.echo(f"\n{histogram.title}: {part}")
+            click.echo()
+            out(f"{histogram.title}: {part}")
             for line in histogram.lines():
-                click.echo(f"  {line}")
+                out(f"  {line}")

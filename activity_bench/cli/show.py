@@ -12,14 +12,22 @@ import click
 
 from activity_bench.errors import printable
 
+LIMIT = 10_000  # characters of a line
+
 
 def say(text: str) -> None:
     """Talk: to stderr."""
-    click.echo(text, err=True)
+    click.echo(printable(text, LIMIT), err=True)
+
+
+def out(text: str) -> None:
+    """A line of data: to stdout. Text from files cannot move a terminal's cursor."""
+    click.echo(printable(text, LIMIT))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on stdout: drawn on a terminal, tab-separated values when piped."""
+    title, columns = printable(title), [printable(column) for column in columns]
     cells = [[printable("" if value is None else str(value)) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for line in [list(columns), *cells]:

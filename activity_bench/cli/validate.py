@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from activity_bench.cli.show import out
+
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
@@ -21,4 +23,4 @@ def validate(path: Path, manifest: Path | None, split: str | None) -> None:
     from activity_bench.workflow.validate import validate as verb
 
     for line in verb(path, manifest, split):
-        click.echo(line)
+        out(line)

@@ -19,6 +19,7 @@ import msgspec
 
 from activity_bench.errors import InputError, nearest
 
+BOM = b"\xef\xbb\xbf"  # some editors put it before UTF-8
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
@@ -51,12 +52,18 @@ def no_gc() -> Iterator[None]:
 
 
 _FIELD = re.compile(r"^(key in )?\$?(\[0\])?\.?")
+_BYTE = re.compile(r"\(byte (\d+)\)$")
+_NO_NUMBER = re.compile(rb"NaN|-?Infinity|nan|-?inf")
 _TYPES = re.compile(r"^Expected `(.*)`, got `(.*)`$")
 
 
-def complaint(error: Exception, file: Path | str, line: int | None = None, path: str = "") -> InputError:
-    """What msgspec says of a value, as an error of ours: file, line, field, found, expected."""
+def complaint(
+    error: Exception, file: Path | str, line: int | None = None, path: str = "", data: bytes = b""
+) -> InputError:
+    """What msgspec says of a value, as an error of ours: file, line, field, found, expected. `data` is what it read."""
     text = str(error)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return InputError("UTF-16 text", file=file, expected="UTF-8")
     if isinstance(error, UnicodeDecodeError):
         return InputError("not UTF-8 text", file=file, line=line, expected="UTF-8")
     problem, _, where = text.partition(" - at `")
@@ -65,6 +72,16 @@ def complaint(error: Exception, file: Path | str, line: int | None = None, path:
     types = _TYPES.match(problem)
     if types:
         return InputError(f"found {_named(types[2])}", file=file, line=line, field=field, expected=_named(types[1]))
+    place = _BYTE.search(text)
+    number = _NO_NUMBER.match(data, int(place[1])) if place else None
+    if number:
+        return InputError(
+            "not valid JSON: it has no such number",
+            file=file,
+            line=line,
+            found=number[0].decode(),
+            expected="a finite one",
+        )
     if not isinstance(error, msgspec.ValidationError):
         problem = f"not valid JSON: {problem.removeprefix('JSON is malformed: ')}"
     return InputError(problem, file=file, line=line, field=field)
@@ -81,9 +98,9 @@ def read_page(data: bytes, file: Path, type_: Any) -> Any:
     """A JSON file as `type_` (a msgspec Struct), or an error that says where it is not one."""
     try:
         with no_gc():
-            return msgspec.json.decode(data, type=type_)
+            return msgspec.json.decode(data.removeprefix(BOM), type=type_)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise complaint(error, file) from None
+        raise complaint(error, file, data=data.removeprefix(BOM)) from None
 
 
 def check_keys(given: Mapping[str, Any], known: Any, file: Path, what: str) -> None:

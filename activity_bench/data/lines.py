@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 import numpy as np
 
-from activity_bench.data.canonical import complaint, no_gc
+from activity_bench.data.canonical import BOM, complaint, no_gc
 from activity_bench.data.disk import blocks, newlines, open_read
 
 T = TypeVar("T")
@@ -49,6 +49,8 @@ def read(path: Path, decoder: msgspec.json.Decoder[T], hashers: tuple[Hasher, ..
         for text in blocks(stream, BLOCK):
             for hasher in hashers:
                 hasher.update(text)
+            if first_line == 1:
+                text = text.removeprefix(BOM) or b"\n"
             try:
                 with no_gc():
                     items = decoder.decode_lines(text)
@@ -77,5 +79,5 @@ def _located(path: Path, decoder: msgspec.json.Decoder[Any], text: bytes, first:
             try:
                 decoder.decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                return complaint(error, path, number)
+                return complaint(error, path, number, data=line)
     return complaint(fault, path)

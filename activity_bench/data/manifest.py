@@ -26,6 +26,7 @@ FORMAT = 1
 MARKER = "manifest.json"
 OURS = ("manifest.json", "*.jsonl", "DATASHEET.md", "croissant.json")
 MAX_SECONDS, MAX_ROW = 1e7, 1 << 40  # four months; what a float holds exactly, with room
+MAX_DEPTH = 100  # of the class tree
 ROUNDING = 2e-6  # seconds: times are rounded to the microsecond
 OPTIONAL = {"label", "distance"}  # of a query: the class that it shows need not be known
 MAX_MANIFEST_BYTES = 1 << 28  # of manifest.json: names, counts and a class tree
@@ -39,6 +40,19 @@ class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     videos: int
     classes: int
     sha256: str
+
+
+class _Source(msgspec.Struct):
+    file: str
+    sha256: str
+
+
+class _Provenance(msgspec.Struct):
+    """What is read of the provenance; it may hold more."""
+
+    options: dict[str, Any] = {}
+    sources: list[_Source] = []
+    drops: dict[str, Any] = {}
 
 
 class _Page(msgspec.Struct):
@@ -145,11 +159,19 @@ def load(folder: Path | str) -> Manifest:
         )
     canonical.check_keys(early, _Page.__struct_fields__, path, "key")
     page: _Page = canonical.read_page(data, path, _Page)
+    try:
+        msgspec.convert(page.provenance, _Provenance)
+    except msgspec.ValidationError as error:
+        raise canonical.complaint(error, path, path="provenance") from None
     if (page.seal is not None and data != canonical.page(early)) or page.seal not in (None, _seal(early)):
         raise InputError("this file was changed since the manifest was built: its seal differs", file=path)
     for name, split in page.splits.items():
         if not re.fullmatch(r"[A-Za-z0-9_-]+\.jsonl", split.file):
             raise InputError("not a plain file name", file=path, field=f"splits.{name}.file", found=split.file)
+    for label, ancestors in page.tree.items():
+        if len(ancestors) > MAX_DEPTH:
+            raise InputError("a class tree too deep", file=path, field=f"tree.{label:.80}", found=len(ancestors),
+                             expected=f"at most {MAX_DEPTH} ancestors")  # fmt: skip
     expected = canonical.digest_of({name: split.sha256 for name, split in page.splits.items()})
     if page.digest != expected:
         raise InputError("the digest is not that of the splits", file=path, found=page.digest, expected=expected)

@@ -151,8 +151,11 @@ def _columns(
 def _stranger(path: Path, block: lines.Block[Any], rows: list[Any], offset: int, truth: Moments) -> InputError:
     for place, row in enumerate(rows, offset):
         if row.sample is None or row.segments is None:
-            field = "sample" if row.sample is None else "segments"
-            return InputError("a line without it", file=path, line=block.line_of(place), field=field)
+            field, line = "sample" if row.sample is None else "segments", block.line_of(place)
+            keys = msgspec.json.decode(block.text.split(b"\n")[line - block.first_line], type=dict[str, Any])
+            close = nearest(field, keys)
+            return InputError(f"a line without {field}", file=path, line=line, field=field,
+                              hint=f"Is it {close!r}?" if close else None)  # fmt: skip
         if row.sample not in truth.index:
             names = truth.ids[:50_000]
             return unknown("sample", row.sample, names, file=path, line=block.line_of(place), field="sample")

@@ -17,6 +17,9 @@ from activity_bench.data.disk import atomic, read_bytes
 from activity_bench.errors import InputError, printable
 
 FORMAT = 1
+RESERVED = frozenset(
+    ["rank", "method", "benchmark", "version", "split", "manifest", "asked", "answered", "features", "source", "date"]
+)
 MAX_BYTES = 1 << 28
 
 
@@ -39,7 +42,7 @@ class Report(msgspec.Struct, kw_only=True):
     predictions: dict[str, str]
     method: dict[str, Any]
     protocol: str
-    scorer: dict[str, Any]
+    scorer: dict[str, int | str]
     asked: int
     answered: int
     metrics: dict[str, float]
@@ -54,8 +57,22 @@ class Report(msgspec.Struct, kw_only=True):
 def now() -> str:
     """The time in UTC; SOURCE_DATE_EPOCH replaces it where bytes must repeat."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    try:
+        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    except (OverflowError, ValueError, OSError):
+        raise InputError("not a time", field="SOURCE_DATE_EPOCH", found=epoch, expected="seconds since 1970") from None
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_report(path: Path, report: Report) -> None:
+    """A report, over an older report or over nothing: another file under that name stays."""
+    if path.is_file() and path.stat().st_size:
+        try:
+            read_report(path)
+        except InputError:
+            raise InputError("refusing to replace a file that is not a report", file=path,
+                             hint="Name another file, or remove this one yourself.") from None  # fmt: skip
+    write_page(path, report)
 
 
 def write_page(path: Path, value: Any) -> None:
@@ -73,6 +90,11 @@ def read_report(path: Path) -> Report:
     if report.format != FORMAT:
         raise InputError("a report of another format", file=path, field="format", found=report.format,
                          expected=str(FORMAT), hint="Score again with this version.")  # fmt: skip
+    for name, value in report.metrics.items():
+        if not 0 <= value <= 1:
+            raise InputError("not a score", file=path, field=f"metrics.{name}", found=value, expected="0 to 1")
+        if name.partition("_")[0] in RESERVED:
+            raise InputError("a metric cannot have this name", file=path, field="metrics", found=name)
     if not 0 <= report.answered <= report.asked or not report.asked:
         raise InputError("a report that contradicts itself", file=path, field="answered", found=report.answered,
                          expected=f"0 to {report.asked}, which is asked")  # fmt: skip
@@ -85,6 +107,11 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, ob
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([cell(name) for name in columns])
     writer.writerows([cell(row.get(name)) for name in columns] for row in rows)
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as stream:
+            if not stream.read(len(columns[0]) + 1).startswith(f"{columns[0]},".encode()):
+                raise InputError("refusing to replace a file that is not such a table", file=path,
+                                 hint="Name another file, or remove this one yourself.")  # fmt: skip
     with atomic(path) as stream:
         stream.write(text.getvalue().encode("utf-8"))
 

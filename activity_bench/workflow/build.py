@@ -22,8 +22,8 @@ from activity_bench.workflow.describe import Summary, datasheet
 
 def build_dataset(
     name: str,
-    annotations: Sequence[Path],
-    out: Path,
+    annotations: Sequence[Path | str] | Path | str,
+    out: Path | str,
     *,
     protocol: str | None = None,
     format_: str | None = None,
@@ -41,6 +41,7 @@ def build_dataset(
     >>> build_dataset("relocalization", [Path("activity_net.v1-3.min.json")], Path("out"), options={"seed": 1})
     """
     builder = catalog.load("benchmark", catalog.BUILDERS, name)
+    annotations = [annotations] if isinstance(annotations, Path | str) else annotations
     if not annotations:
         raise InputError("no annotation file", field="--annotations", expected="at least one")
     protocol = builder.aliases.get(protocol, protocol) or builder.protocols[0]
@@ -55,8 +56,8 @@ def build_dataset(
 
 
 def _build(
-    name: str, builder: Any, annotations: Sequence[Path], out: Path, protocol: str, format_: str | None, chosen: Any,
-    tables: Mapping[str, Path], available: Path | None, force: bool,
+    name: str, builder: Any, annotations: Sequence[Path | str], out: Path, protocol: str, format_: str | None,
+    chosen: Any, tables: Mapping[str, Path], available: Path | None, force: bool,
 ) -> manifest.Manifest:  # fmt: skip
     shipped = builder.shipped(chosen) if hasattr(builder, "shipped") else {}
     read, table_sources = table_reader.read(tables, shipped)

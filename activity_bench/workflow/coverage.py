@@ -54,6 +54,9 @@ class Coverage:
             self.missing.setdefault(split, set()).update(absent)
             if not absent:
                 yield split, sample
+        if not self.had:
+            raise InputError("none of these videos can ask a sample", field="--available",
+                             found=sorted(self.videos)[:5], expected="ids of this benchmark's videos")  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         """Have and asked per split and class, for the provenance. Complete when the samples have gone by."""

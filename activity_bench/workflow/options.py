@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -43,4 +43,12 @@ def make(options: type[T], given: Mapping[str, Any], what: str) -> T:
             raise error.__cause__ from None
         fault = complaint(error, what)
         value = given.get(fault.field or "", ...)
-        raise InputError(fault.problem, file=what, field=fault.field, found=value, expected=fault.expected) from None
+        choices = get_args(get_type_hints(options).get(fault.field or ""))
+        expected = " or ".join(map(repr, choices)) if choices and value in given.values() else fault.expected
+        raise InputError(fault.problem, file=what, field=fault.field, found=value, expected=expected) from None
+
+
+def check_seed(seed: int) -> None:
+    """A seed is a number that every generator takes."""
+    if not 0 <= seed < 2**63:
+        raise InputError("not a seed", field="seed", found=seed, expected="0 to 2^63 - 1")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from activity_bench import catalog
 from activity_bench.data import shipped
 from activity_bench.data.reports import Report, read_report, write_csv
@@ -33,7 +35,8 @@ def leaderboard(
     """
     if not reports:
         raise InputError("no report to rank", expected="at least one")
-    read = [read_report(_report_file(Path(path))) for path in reports]
+    once = {_same(report): report for report in (read_report(_report_file(Path(path))) for path in reports)}
+    read = list(once.values())  # a run that is named twice stands once
     metrics = list(dict.fromkeys(metric for report in read for metric in _in_order(report)))
     by = by or metrics[0]
     if by not in metrics:
@@ -50,6 +53,10 @@ def leaderboard(
     if csv is not None:
         write_csv(Path(csv), columns, rows)
     return Leaderboard(columns, rows, by)
+
+
+def _same(report: Report) -> bytes:
+    return msgspec.json.encode(msgspec.structs.replace(report, created=""), order="sorted")
 
 
 def _in_order(report: Report) -> list[str]:

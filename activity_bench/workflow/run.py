@@ -18,6 +18,7 @@ from activity_bench.data.reports import Report, now, write_page
 from activity_bench.errors import InputError
 from activity_bench.types import Method, Sample
 from activity_bench.workflow import options as option_table
+from activity_bench.workflow.options import check_seed
 from activity_bench.workflow.score import score
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def run_method(
     >>> run_method("statistical-prior", "manifest", "test", "run").fitted["start"]
     """
     method_class: type[Method] = catalog.load("method", catalog.METHODS, name)
+    check_seed(seed)
     chosen: Any = option_table.make(method_class.options_class, options or {}, name)
     asked = manifests.load(Path(manifest))
     if asked.task not in method_class.tasks:

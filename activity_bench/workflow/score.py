@@ -11,11 +11,12 @@ from activity_bench import __version__, catalog
 from activity_bench.data import manifest as manifests
 from activity_bench.data import predictions as predicted
 from activity_bench.data.canonical import no_gc
-from activity_bench.data.reports import Asked, Report, now, write_page
+from activity_bench.data.reports import Asked, Report, now, write_report
 from activity_bench.data.truth import Moments, read_moments
 from activity_bench.errors import InputError
 from activity_bench.scoring import moments
 from activity_bench.segments import Floats
+from activity_bench.workflow.options import check_seed
 
 __all__ = ["Report", "save", "score"]
 
@@ -35,6 +36,7 @@ def score(
 
     >>> score("run/predictions.jsonl", "manifest", "test").metrics["mIoU"]
     """
+    check_seed(seed)
     asked = manifests.load(Path(manifest))
     rules = _protocol(asked, protocol)
     with no_gc():
@@ -98,4 +100,4 @@ def _warnings(truth: Moments, answers: predicted.Answers, answered: int, partial
 
 def save(report: Report, path: Path | str) -> None:
     """Write a report as JSON, whole or not at all."""
-    write_page(Path(path), report)
+    write_report(Path(path), report)

@@ -394,7 +394,8 @@ def test_a_full_disk_leaves_no_final_name_and_no_draft(
     before: dict[str, bytes | None] = {}
     if force:
         if name in ("score", "leaderboard"):
-            Path(tmp_path, arguments[-1]).write_text("the old one")
+            old = (run / "report.json").read_bytes() if name == "score" else b"rank,method\n1,the old one\n"
+            Path(tmp_path, arguments[-1]).write_bytes(old)
         else:
             shutil.copytree(manifest if name == "build-dataset" else run, tmp_path / "o/p")
             arguments = [*arguments, "--force"]

@@ -143,10 +143,10 @@ FAULTS = {
     "past the end": (line("[[1, 2, 1], [1, 6, 1]]"), r"segments\[1\]", r"outside .*\[0\.0, 5\.333333\]"),
     "unknown": (line("[]", "test/v9/0-10/0"), "sample", r"Did you mean 'test/v\d/0-10/0'"),
     "unknown, unlike any": (line("[]", "x"), "sample", "unknown sample; found 'x'"),
-    "no sample": ('{"segments": []}', "sample", "without it"),
-    "no segments": (f'{{"sample": "{IDS[0]}"}}', "segments", "without it"),
-    "misspelt segments": (f'{{"sample": "{IDS[0]}", "segmnts": []}}', "segments", "without it"),
-    "null segments": (line("null"), "segments", "without it"),
+    "no sample": ('{"segments": []}', "sample", "a line without"),
+    "no segments": (f'{{"sample": "{IDS[0]}"}}', "segments", "a line without"),
+    "misspelt segments": (f'{{"sample": "{IDS[0]}", "segmnts": []}}', "segments", "a line without"),
+    "null segments": (line("null"), "segments", "a line without"),
     "text for a number": (line('[["0", 1, 1]]'), "segments", "text.*number"),
     "a flag for a number": (line("[[true, 1, 1]]"), "segments", "number"),
     "number for a sample": ('{"sample": 3, "segments": []}', "sample", "whole number.*text"),
@@ -162,7 +162,7 @@ FAULTS = {
     "a null byte": (b"\0", "", "not valid JSON"),
     "nested": ('{"sample": ' + "[" * 100_000 + "]" * 100_000 + "}", "sample", ""),
     "nested, in what is ignored": (line("[]")[:-1] + ', "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "", ""),
-    "a second header": ('{"method": {"name": "x"}}', "sample", "without it"),
+    "a second header": ('{"method": {"name": "x"}}', "sample", "a line without"),
 }
 
 

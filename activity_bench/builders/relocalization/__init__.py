@@ -18,8 +18,9 @@ The general protocol, which needs annotations alone:
 
 `released`, with the frame counts and the class order of the released files, gives those files: every sample, and with
 their order (`crop_order`) every crop. `places.released` states where its geometry differs. `weak` (AAAI 2020) is either
-geometry with the training videos split by hash into queries and references: its training lines have no target, so that
-no boundary of a reference can be read; their windows are those of the full protocol.
+geometry with the training videos split by hash into queries and references: its training lines have no target. Their
+windows are those of the full protocol, as in the paper's own data, so a window ends where a neighbouring instance of
+its class does.
 
 Left open by the paper: the frame rate (it counts units of 16 frames; annotations have no frames, so `step` is 16 frames
 at 30 per second), which pairs (drawn once and frozen here), the class split (by seed here).
@@ -73,6 +74,10 @@ class Relocalization:
             missing = [name for name in ("frame_counts", "class_order") if name not in tables]
             raise InputError("the released protocol needs its tables", field=", ".join(missing),
                              expected="--frame-counts FILE and --class-order FILE")  # fmt: skip
+        for table in ("frame_counts", "crop_order"):
+            if table in tables and (protocol == "general" or "frame_counts" not in tables):
+                raise InputError(f"the {protocol} protocol does not read it so", field=table,
+                                 expected="--protocol released or weak, with --frame-counts FILE")  # fmt: skip
         videos = sorted((video for corpus in corpora for video in corpus.videos), key=lambda video: video.id)
         ledger = Ledger("instance", sum((Counter(corpus.mended) for corpus in corpora), Counter()))
         return Built(

@@ -29,11 +29,11 @@ class Options:
     test_classes: int = field(default=0, metadata={"help": "classes of test; 0 is a tenth (the paper: 20 of 200)"})
 
     def __post_init__(self) -> None:
-        for name, least in (("step", 0.01), ("max_target", 1), ("max_window", 1), ("val_classes", 0)):
-            if not least <= getattr(self, name) < 1e9:
-                raise InputError("out of range", field=name, found=getattr(self, name), expected=f"at least {least}")
-        if self.test_classes < 0:
-            raise InputError("out of range", field="test_classes", found=self.test_classes, expected="at least 0")
+        ranges = (("step", 0.01, 60), ("max_target", 1, 10**6), ("max_window", 1, 10**6),
+                  ("val_classes", 0, 10**6), ("test_classes", 0, 10**6))  # fmt: skip
+        for name, least, most in ranges:
+            if not least <= getattr(self, name) <= most:
+                raise InputError("out of range", field=name, found=getattr(self, name), expected=f"{least} to {most}")
         if self.max_window < self.max_target:
             raise InputError("a window must hold the longest target", field="max_window", found=self.max_window,
                              expected=f"at least {self.max_target}, which is max_target")  # fmt: skip

@@ -135,7 +135,11 @@ def _tree(nodes: list[_Node], path: Path) -> Mapping[str, tuple[str, ...]]:
         by_id[node.nodeId] = node
     parents = {node.parentId for node in nodes}
     paths = [(node, tuple(_ancestors(node, by_id, path))) for node in nodes]  # of every node: a circle may have no leaf
-    return {node.nodeName.strip(): ancestors for node, ancestors in paths if node.nodeId not in parents}
+    leaves = [(node.nodeName.strip(), ancestors) for node, ancestors in paths if node.nodeId not in parents]
+    if len(dict(leaves)) < len(leaves):
+        twice = Counter(name for name, _ in leaves).most_common(1)[0][0]
+        raise InputError("a class twice", file=path, field="taxonomy.nodeName", found=twice)
+    return dict(leaves)
 
 
 def _ancestors(node: _Node, by_id: Mapping[int, _Node], path: Path) -> list[str]:

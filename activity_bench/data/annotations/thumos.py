@@ -24,6 +24,8 @@ SUBSETS = {"val": "validation", "test": "testing"}
 
 def files(folder: Path) -> list[Path]:
     """The class files of a folder, or of its `annotations_*` folders."""
+    if not folder.is_dir():
+        raise InputError("no such folder", file=folder, expected="a folder of <Class>_test.txt or <Class>_val.txt")
     found = [path for path in sorted(folder.iterdir()) if NAME.fullmatch(path.name)]
     inner = [path for path in sorted(folder.glob("annotations_*")) if path.is_dir()]
     return found or [path for sub in inner for path in sorted(sub.iterdir()) if NAME.fullmatch(path.name)]
