@@ -53,11 +53,6 @@ def mix(x: Keys) -> Keys:
         return np.asarray(x ^ (x >> np.uint64(31)), np.uint64)
 
 
-def uniform(x: Keys) -> NDArray[np.float64]:
-    """A number in [0, 1) for every key, exact: 53 of its bits."""
-    return np.asarray((x >> np.uint64(11)) * 2.0**-53, np.float64)
-
-
 def number(seed: int, item: str, purpose: str) -> float:
     """One number in [0, 1)."""
     return (key(seed, item, purpose) >> 11) * 2.0**-53

@@ -14,10 +14,11 @@ from activity_bench.cli.show import out
 @click.option("--manifest", type=click.Path(path_type=Path), help="Manifest that predictions answer.")
 @click.option("--split", help="Split that predictions answer.")
 def validate(path: Path, manifest: Path | None, split: str | None) -> None:
-    """Check a manifest folder, or predictions against a manifest, without scoring.
+    """Check a manifest folder, a feature store, or predictions against a manifest, without scoring.
 
     \b
     activity-bench validate manifest
+    activity-bench validate features.h5
     activity-bench validate run/predictions.jsonl --manifest manifest --split test
     """
     from activity_bench.workflow.validate import validate as verb

@@ -19,6 +19,7 @@ import msgspec
 
 from activity_bench.data import canonical, lines
 from activity_bench.data.disk import atomic_folder, read_bytes
+from activity_bench.data.disk import sha256 as file_sha256
 from activity_bench.errors import InputError, unknown
 from activity_bench.types import Built, Query, Sample, Source, Task
 
@@ -118,11 +119,15 @@ class Manifest:
                 count += len(block.items)
                 yield block
         except InputError:
-            self._verify(path, sha256(path.read_bytes()).hexdigest(), info)  # a changed file explains a line that fails
+            self.verify(split)  # a changed file explains a line that fails
             raise
         self._verify(path, hasher.hexdigest(), info)
         if count != info.samples:
             raise InputError("wrong count of samples", file=path, found=count, expected=str(info.samples))
+
+    def verify(self, split: str) -> None:
+        """The split's file has the bytes that were frozen."""
+        self._verify(self.path(split), file_sha256(self.path(split))[0], self.splits[split])
 
     def _verify(self, path: Path, found: str, info: Split) -> None:
         if found != info.sha256:

@@ -39,14 +39,13 @@ class _Grid(msgspec.Struct, gc=False):
 
 class _Line(msgspec.Struct, gc=False):
     id: str
-    targets: msgspec.Raw  # parsed only where there is no grid
+    targets: list[_Target]
     video: _Window
     label: str | None = None
     part: str | None = None
     grid: _Grid | None = None
 
 
-_TARGETS = msgspec.json.Decoder(list[_Target])
 _SAMPLE = msgspec.json.Decoder(Sample)
 
 
@@ -87,6 +86,7 @@ def read_moments(manifest: Manifest, split: str) -> Moments:
         rows: list[_Line] = block.items
         columns, sound = _columns(rows, len(ids), words)
         if not sound:
+            manifest.verify(split)  # a changed file explains it
             raise _fault(manifest, split, block)
         ids += [row.id for row in rows]
         parts.append(columns)
@@ -115,36 +115,50 @@ def _columns(
     end = np.array([window.end for window in windows], np.float64)  # None becomes nan
     end[np.isnan(end)] = np.inf
     step = np.fromiter([grid.step if grid else np.nan for grid in grids], np.float64, n)
-    try:
-        targets = [grid.targets if grid else _targets(row) for row, grid in zip(rows, grids, strict=True)]
-        count = np.fromiter(map(len, targets), np.int64, n)
-        flat = np.fromiter(chain.from_iterable(chain.from_iterable(targets)), np.float64, 2 * int(count.sum()))
-        # what targets are held against: the window, in their own unit
-        low = np.fromiter([grid.video[0] if grid else row.video.start for row, grid in zip(rows, grids, strict=True)],
-                          np.float64, n)  # fmt: skip
-        high = np.array([grid.video[1] if grid else row.video.end for row, grid in zip(rows, grids, strict=True)],
-                        np.float64)  # fmt: skip
-    except (OverflowError, msgspec.MsgspecError):  # a row of 400 digits, targets that are none: `_fault` says which
-        return (), False
-    high[np.isnan(high)] = np.inf
-    target_start, target_end = flat[::2], flat[1::2]
-    scale = np.where(np.isnan(step), 1.0, step)
-    sound = bool((count > 0).all() and (start >= 0).all() and (start < end).all() and (scale > 0).all())
-    sound = sound and bool((target_start < target_end).all())
+    flat = [target for row in rows for target in row.targets]
+    count = np.fromiter([len(row.targets) for row in rows], np.int64, n)
+    target_start = np.fromiter([target.start for target in flat], np.float64, len(flat))
+    target_end = np.fromiter([target.end for target in flat], np.float64, len(flat))
+    sound = bool((count > 0).all() and (start >= 0).all() and (start < end).all() and (target_start < target_end).all())
     sound = sound and bool(
-        (target_start >= np.repeat(low, count)).all() and (target_end <= np.repeat(high, count)).all()
+        (target_start >= np.repeat(start, count)).all() and (target_end <= np.repeat(end, count)).all()
     )
-    with np.errstate(invalid="ignore"):  # inf - inf, where no end is known
-        off = np.maximum(np.abs(low * scale - start), np.abs(high * scale - end))
-    sound = sound and not bool((off > ROUNDING).any())
+    if any(grids):
+        try:
+            target_start, target_end, fits = _on_rows(grids, count, start, end, step, target_start, target_end)
+        except (OverflowError, ValueError):  # a row of 400 digits, or not one row for each target: `_fault` says which
+            return (), False
+        sound = sound and fits
     sample = np.repeat(np.arange(first, first + n), count)
     label = _encode([row.label for row in rows], words[0])
     part = _encode([row.part for row in rows], words[1])
     return (start, end, step, sample, target_start, target_end, label, part), sound
 
 
-def _targets(row: _Line) -> Sequence[tuple[float, float]]:
-    return [(target.start, target.end) for target in _TARGETS.decode(row.targets)]
+def _on_rows(
+    grids: Sequence[_Grid | None], count: Ints, start: Floats, end: Floats, step: Floats, first: Floats, last: Floats
+) -> tuple[Floats, Floats, bool]:
+    """Targets in rows where there is a grid, and whether rows and seconds say the same everywhere."""
+    nothing: tuple[list[tuple[int, int]], tuple[float, float]] = [], (np.nan, np.nan)
+    stretches = [(grid.targets, grid.video) if grid else nothing for grid in grids]
+    window = np.array([video for _, video in stretches], np.float64)  # (n, 2); nan where there is no grid
+    on = ~np.isnan(step)
+    rows = np.fromiter(chain.from_iterable(chain.from_iterable(t for t, _ in stretches)), np.float64).reshape(-1, 2)
+    place = np.flatnonzero(np.repeat(on, count))  # the targets that are on a grid
+    if len(rows) != len(place):
+        raise ValueError("another number of rows than of targets")
+    scale = np.repeat(step, count)[place]
+    off = max(
+        _most(window[on, 0] * step[on] - start[on]), _most(window[on, 1] * step[on] - end[on]),
+        _most(rows[:, 0] * scale - first[place]), _most(rows[:, 1] * scale - last[place]),
+    )  # fmt: skip
+    fits = bool((step[on] > 0).all() and off <= ROUNDING and (rows[:, 0] < rows[:, 1]).all())
+    first[place], last[place] = rows[:, 0], rows[:, 1]
+    return first, last, fits
+
+
+def _most(differences: Floats) -> float:
+    return float(np.abs(differences).max(initial=0.0))
 
 
 def _encode(values: list[str | None], codes: dict[str | None, int]) -> Ints:

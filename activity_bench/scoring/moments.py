@@ -38,10 +38,9 @@ class Metric:
     """A number from the samples' IoU: a mean of values, one a sample."""
 
     name: str
-    tie: str  # "IoU > t", or "none"
     thresholds: tuple[float, ...]  # () for a mean of the IoU itself
     summary: str | None  # the name of the mean over thresholds, where there is one
-    definition: str
+    definition: str  # with its tie rule
 
     def scores(self, ious: Floats) -> dict[str, float]:
         """The scores of n samples. Counts and an exactly rounded sum: the order of the samples means nothing."""
@@ -63,10 +62,10 @@ class Metric:
         return frozenset(f"{self.name}@{t}" for t in self.thresholds)
 
 
-MIOU = Metric("mIoU", "none", (), None, "mean IoU over all samples")
-IOU_AT = Metric("IoU", "IoU > R", (0.3, 0.5, 0.7), None, "share of samples with IoU > R")
+MIOU = Metric("mIoU", (), None, "mean IoU over all samples: no threshold, no tie")
+IOU_AT = Metric("IoU", (0.3, 0.5, 0.7), None, "share of samples with IoU > R, strictly")
 TOP1_MAP = Metric(
-    "top1-mAP", "IoU > t", (0.5, 0.6, 0.7, 0.8, 0.9), "top1-mAP", "share of samples with IoU > t; its mean over t"
+    "top1-mAP", (0.5, 0.6, 0.7, 0.8, 0.9), "top1-mAP", "share of samples with IoU > t, strictly; its mean over t"
 )
 
 

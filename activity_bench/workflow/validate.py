@@ -15,6 +15,8 @@ def validate(path: Path | str, manifest: Path | str | None = None, split: str | 
     >>> validate("manifest")
     """
     path = Path(path)
+    if manifest is None and split is None and path.suffix in {".h5", ".hdf5"}:
+        return _store(path)
     if manifest is None and split is None and (path.is_dir() or path.name == manifests.MARKER):
         asked = manifests.load(path)
         sound = [f"{name}: {len(asked.samples(name)):,} samples, sha256 as stated" for name in asked.splits]
@@ -24,3 +26,16 @@ def validate(path: Path | str, manifest: Path | str | None = None, split: str | 
                          expected="--manifest and --split")  # fmt: skip
     report = score(path, manifest, split, intervals=False)
     return [f"{path.name}: {report.answered:,} of {report.asked:,} samples answered", *report.warnings]
+
+
+def _store(path: Path) -> list[str]:
+    """A feature store, every number of it against the sha256 that was noted when it was written."""
+    from activity_bench.data.features import FeatureStore  # h5py: only where it is asked for
+
+    store = FeatureStore(path)
+    damaged = store.damaged()
+    if damaged:
+        raise InputError("numbers that are not those that were written", file=path, field=damaged[0],
+                         found=f"{len(damaged)} of {len(store.ids())} videos", hint="Get the store again.")  # fmt: skip
+    rows = sum(store.rows(video) for video in store.ids())
+    return [f"{len(store.ids()):,} videos, {rows:,} rows of {store.dim}, as they were written", store.digest]

@@ -162,8 +162,8 @@ def test_groups_add_up_to_the_whole(ious: list[float], data: st.DataObject) -> N
 
 def test_each_metric_states_its_rule() -> None:
     for metric in MOMENTS.metrics:
-        assert (metric.tie == "none") == (not metric.thresholds)
-        assert not metric.thresholds or ("IoU > " in metric.tie and "IoU > " in metric.definition)
+        assert ("no tie" in metric.definition) == (not metric.thresholds)
+        assert not metric.thresholds or ("IoU > " in metric.definition and "strictly" in metric.definition)
         for t in metric.thresholds:
             assert metric.scores(np.array([t]))[f"{metric.name}@{t}"] == 0
             assert metric.columns(np.array([t]))[f"{metric.name}@{t}"].tolist() == [0]
