@@ -139,17 +139,17 @@ def _on_rows(
     grids: Sequence[_Grid | None], count: Ints, start: Floats, end: Floats, step: Floats, first: Floats, last: Floats
 ) -> tuple[Floats, Floats, bool]:
     """Targets in rows where there is a grid, and whether rows and seconds say the same everywhere."""
-    nothing: tuple[list[tuple[int, int]], tuple[float, float]] = [], (np.nan, np.nan)
-    stretches = [(grid.targets, grid.video) if grid else nothing for grid in grids]
-    window = np.array([video for _, video in stretches], np.float64)  # (n, 2); nan where there is no grid
+    there = [grid for grid in grids if grid]
     on = ~np.isnan(step)
-    rows = np.fromiter(chain.from_iterable(chain.from_iterable(t for t, _ in stretches)), np.float64).reshape(-1, 2)
+    window = np.fromiter(chain.from_iterable([grid.video for grid in there]), np.float64).reshape(-1, 2)
+    rows = np.fromiter(chain.from_iterable(chain.from_iterable([grid.targets for grid in there])), np.float64)
+    rows = rows.reshape(-1, 2)
     place = np.flatnonzero(np.repeat(on, count))  # the targets that are on a grid
     if len(rows) != len(place):
         raise ValueError("another number of rows than of targets")
     scale = np.repeat(step, count)[place]
     off = max(
-        _most(window[on, 0] * step[on] - start[on]), _most(window[on, 1] * step[on] - end[on]),
+        _most(window[:, 0] * step[on] - start[on]), _most(window[:, 1] * step[on] - end[on]),
         _most(rows[:, 0] * scale - first[place]), _most(rows[:, 1] * scale - last[place]),
     )  # fmt: skip
     fits = bool((step[on] > 0).all() and off <= ROUNDING and (rows[:, 0] < rows[:, 1]).all())
