@@ -7,8 +7,7 @@ carries a seal of its own text, so that a changed byte is an error that names th
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,16 +19,14 @@ import msgspec
 from activity_bench.data import canonical, lines
 from activity_bench.data.disk import atomic_folder, read_bytes
 from activity_bench.data.disk import sha256 as file_sha256
+from activity_bench.data.samples import as_line, check, check_ids
 from activity_bench.errors import InputError, unknown
-from activity_bench.types import Built, Query, Sample, Source, Task
+from activity_bench.types import Built, Sample, Source, Task
 
 FORMAT = 1
 MARKER = "manifest.json"
 OURS = ("manifest.json", "*.jsonl", "DATASHEET.md", "croissant.json")
-MAX_SECONDS, MAX_ROW = 1e7, 1 << 40  # four months; what a float holds exactly, with room
 MAX_DEPTH = 100  # of the class tree
-ROUNDING = 2e-6  # seconds: times are rounded to the microsecond
-OPTIONAL = {"label", "distance"}  # of a query: the class that it shows need not be known
 MAX_MANIFEST_BYTES = 1 << 28  # of manifest.json: names, counts and a class tree
 
 
@@ -192,79 +189,6 @@ def load(folder: Path | str) -> Manifest:
 
 def _seal(page: Mapping[str, Any]) -> str:
     return sha256(canonical.page({key: value for key, value in page.items() if key != "seal"})).hexdigest()
-
-
-def check_ids(ids: Sequence[str], path: Path) -> None:
-    """No two samples share an id."""
-    if len(set(ids)) < len(ids):
-        twice = Counter(ids).most_common(1)[0][0]
-        raise InputError("two samples share an id", file=path, field="id", found=twice)
-
-
-def check(sample: Sample, path: Path) -> None:
-    """What the types alone do not say. Files made by other hands pass through here too."""
-
-    def bad(field: str, found: object, expected: str) -> InputError:
-        return InputError(f"sample {sample.id!r:.200}", file=path, field=field, found=found, expected=expected)
-
-    window, query, grid = sample.video, sample.query, sample.grid
-    end = MAX_SECONDS if window.end is None else window.end
-    if not 0 <= window.start < end <= MAX_SECONDS:
-        raise bad("video", [window.start, window.end], f"0 <= start < end <= {MAX_SECONDS:g}")
-    for target in sample.targets:
-        if not window.start <= target.start < target.end <= end:
-            raise bad("targets", [target.start, target.end], "start < end, inside the video's window")
-    missing = [name for name in Query.FIELDS[query.kind] if getattr(query, name) is None and name not in OPTIONAL]
-    if missing:
-        raise bad(f"query.{missing[0]}", None, f"a value: query.kind is {query.kind!r}")
-    if query.kind == "clip" and not 0 <= (query.start or 0) < (query.end or 0) <= MAX_SECONDS:
-        raise bad("query", [query.start, query.end], f"0 <= start < end <= {MAX_SECONDS:g}")
-    if query.kind == "image" and not 0 <= (query.time or 0) <= MAX_SECONDS:
-        raise bad("query.time", query.time, f"0 to {MAX_SECONDS:g}")
-    if grid is None:
-        return
-    if not 0 < grid.step <= MAX_SECONDS:
-        raise bad("grid.step", grid.step, "seconds a row, above 0")
-    if len(grid.targets) != len(sample.targets):
-        raise bad("grid.targets", len(grid.targets), f"{len(sample.targets)}, one for each target")
-    low, high = grid.video
-    for name, (first, last) in (("video", grid.video), *(("targets", target) for target in grid.targets)):
-        if not 0 <= low <= first < last <= high <= MAX_ROW:
-            raise bad(f"grid.{name}", [first, last], f"rows in order, inside [{low}, {high}]")
-    if grid.query is not None and not 0 <= grid.query[0] < grid.query[1] <= MAX_ROW:
-        raise bad("grid.query", list(grid.query), "rows in order")
-    for name, (first, last), start, stop in (
-        ("video", grid.video, window.start, window.end),
-        *(("targets", rows, t.start, t.end) for rows, t in zip(grid.targets, sample.targets, strict=True)),
-    ):
-        if stop is None or abs(first * grid.step - start) > ROUNDING or abs(last * grid.step - stop) > ROUNDING:
-            raise bad(f"grid.{name}", [first, last], f"the rows of [{start}, {stop}) at {grid.step} seconds each")
-
-
-def as_line(sample: Sample) -> bytes:
-    """The canonical line of a sample; what is None is left out, but for a window's unknown end."""
-    query: dict[str, Any] = {"kind": sample.query.kind}
-    query |= {name: getattr(sample.query, name) for name in Query.FIELDS[sample.query.kind]}
-    row: dict[str, Any] = {
-        "id": sample.id,
-        "query": {name: value for name, value in query.items() if value is not None},
-        "targets": [
-            {"start": t.start, "end": t.end} | ({} if t.label is None else {"label": t.label}) for t in sample.targets
-        ],
-        "video": sample.video,
-    }
-    if sample.label is not None:
-        row["label"] = sample.label
-    if sample.part is not None:
-        row["part"] = sample.part
-    if sample.ignore is not None:
-        row["ignore"] = sample.ignore
-    if sample.labels is not None:
-        row["labels"] = sample.labels
-    if sample.grid is not None:
-        grid = {"step": sample.grid.step, "video": sample.grid.video, "targets": sample.grid.targets}
-        row["grid"] = grid | ({} if sample.grid.query is None else {"query": sample.grid.query})
-    return canonical.line(row)
 
 
 class _Tally:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from activity_bench.data.canonical import complaint
 from activity_bench.data.lines import Block
-from activity_bench.data.manifest import ROUNDING, Manifest, check, check_ids
+from activity_bench.data.manifest import Manifest
+from activity_bench.data.samples import ROUNDING, check, check_ids
 from activity_bench.errors import InputError
 from activity_bench.segments import Floats
 from activity_bench.types import Sample

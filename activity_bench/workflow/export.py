@@ -15,6 +15,7 @@ from activity_bench.data import manifest as manifests
 from activity_bench.data.annotations.values import check_id, check_label
 from activity_bench.data.disk import atomic, atomic_folder
 from activity_bench.data.exports import Export, Format, Imported, nodes, video_reloc
+from activity_bench.data.samples import check
 from activity_bench.errors import InputError
 from activity_bench.types import Ledger, Sample, Source
 from activity_bench.workflow import tables as table_reader
@@ -187,7 +188,7 @@ def _sound(samples: Iterable[tuple[str, Sample]], path: Path) -> Iterator[tuple[
     """The samples, each checked as those of a manifest and of annotations are, and each id once."""
     ids: set[str] = set()
     for split, sample in samples:
-        manifests.check(sample, path)
+        check(sample, path)
         if not 0 < len(sample.id) <= MAX_ID or not sample.id.isprintable():
             raise InputError("not a sample's id", file=path, field="id", found=sample.id,
                              expected=f"1 to {MAX_ID} printable characters")  # fmt: skip

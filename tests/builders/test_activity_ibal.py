@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activity_bench.builders.activity_ibal import ActivityIBAL, Options
-from activity_bench.data.manifest import as_line
+from activity_bench.data.samples import as_line
 from activity_bench.errors import InputError
 from activity_bench.simulation.corpus import files
 from activity_bench.types import Built, Corpus, Instance, Sample, Video

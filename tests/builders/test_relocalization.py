@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from activity_bench.builders.relocalization import NO_QUERY, Options, Relocalization
 from activity_bench.data.annotations import activitynet
-from activity_bench.data.manifest import as_line
+from activity_bench.data.samples import as_line
 from activity_bench.errors import InputError
 from activity_bench.simulation.corpus import files
 from activity_bench.types import Built, Corpus, Instance, Sample, Video
@@ -169,7 +169,7 @@ def test_no_two_runs_differ(embedded: list[Video], environment: Callable[..., di
     program = """
 import hashlib
 from activity_bench.builders.relocalization import Options, Relocalization
-from activity_bench.data.manifest import as_line
+from activity_bench.data.samples import as_line
 from activity_bench.simulation.videos import annotated
 from activity_bench.types import Corpus
 built = Relocalization.build([Corpus("c", tuple(annotated(0, 600)), {}, ())], Options(max_window=90))

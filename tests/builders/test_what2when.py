@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from activity_bench.builders.detection.overlap import by_rule
 from activity_bench.builders.detection.what2when import FALSE, SUBSETS, Options, What2When
 from activity_bench.data import annotations, shipped
-from activity_bench.data.manifest import Manifest, as_line
+from activity_bench.data.manifest import Manifest
+from activity_bench.data.samples import as_line
 from activity_bench.errors import InputError
 from activity_bench.simulation.corpus import files
 from activity_bench.types import Built, Corpus, Instance, Sample, Video

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activity_bench.data import canonical, manifest
+from activity_bench.data.samples import as_line
 from activity_bench.data.truth import read_moments
 from activity_bench.errors import InputError, WorkError
 from activity_bench.segments import to_seconds
@@ -64,7 +65,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactor
 @settings(max_examples=200)
 @given(sound_samples())
 def test_a_line_has_the_bytes_of_the_standard_library(sample: Sample) -> None:
-    line = manifest.as_line(sample).decode()
+    line = as_line(sample).decode()
     if not any(0 < number < 1e-4 for number in numbers(json.loads(line))):
         assert line == json.dumps(json.loads(line), sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n"
 

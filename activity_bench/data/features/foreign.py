@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from activity_bench.data import disk
 from activity_bench.data.features import words
 from activity_bench.data.features.hdf5 import HDF5, damage
 from activity_bench.data.features.store import digest_of
-from activity_bench.data.features.words import Attributes, Rows, Timing
+from activity_bench.data.features.words import Attributes, Described, Rows, Timing
 from activity_bench.errors import InputError, unknown
 
 PREFIX = "v_"  # ActivityNet's files name a video v_<id>
@@ -26,7 +27,7 @@ KEYS = ("features", "feats", "feature")  # of an npz that holds several arrays
 SUFFIXES = (".npy", ".npz")
 
 
-class Foreign:
+class Foreign(Described, ABC):
     """What foreign layouts share: ids with or without `v_`, rows counted once, finite numbers."""
 
     def __init__(self, path: Path, timing: Timing | None, names: Sequence[str]) -> None:
@@ -42,22 +43,13 @@ class Foreign:
         words.check_array(shape, dtype, None, next(iter(self._names)), path)
         self.attributes = Attributes.unstated(timing, shape[1], words.stored_as(dtype))
 
+    @abstractmethod
     def _head(self, name: str) -> tuple[tuple[int, ...], Any]:
         """Shape and dtype of an array, without reading it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _array(self, name: str, first: int, last: int) -> NDArray[Any]:
-        raise NotImplementedError
-
-    @property
-    def dim(self) -> int:
-        """Numbers in a row."""
-        return self.attributes.dim
-
-    @property
-    def timing(self) -> Timing:
-        """When the rows lie."""
-        return self.attributes.timing
+        """Rows [first, last) of an array."""
 
     @cached_property
     def digest(self) -> str:

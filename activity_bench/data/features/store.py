@@ -13,13 +13,13 @@ import numpy as np
 from activity_bench.data import canonical
 from activity_bench.data.features import words
 from activity_bench.data.features.hdf5 import HDF5, Damaged, damage
-from activity_bench.data.features.words import Attributes, Rows, Timing
+from activity_bench.data.features.words import Attributes, Described, Rows, Timing
 from activity_bench.errors import InputError, unknown
 
 FEATURES, IDS, ROWS, SHA256 = "features", "index/ids", "index/rows", "index/sha256"
 
 
-class FeatureStore:
+class FeatureStore(Described):
     """The features of many videos in one file: `/features/<id>`, the index beside them, what made them as attributes.
 
     `timing` is for a file that does not say what its features are. One that says it is believed.
@@ -61,16 +61,6 @@ class FeatureStore:
         shape, dtype, _ = self._hdf5.place(f"{FEATURES}/{video}")
         words.check_array(shape, dtype, None, video, self.path)
         return Attributes.unstated(timing, shape[1], words.stored_as(dtype))
-
-    @property
-    def dim(self) -> int:
-        """Numbers in a row."""
-        return self.attributes.dim
-
-    @property
-    def timing(self) -> Timing:
-        """When the rows lie."""
-        return self.attributes.timing
 
     @cached_property
     def digest(self) -> str:

@@ -132,6 +132,22 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+class Described:
+    """What has attributes, and by them a dimension and a timing."""
+
+    attributes: Attributes
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a row."""
+        return self.attributes.dim
+
+    @property
+    def timing(self) -> Timing:
+        """When the rows lie."""
+        return self.attributes.timing
+
+
 class Provider(Protocol):
     """Whatever hands out features: a store on the disk, a folder of arrays, a world made on the fly."""
 
