@@ -36,8 +36,11 @@ def run_baseline(
         method, manifest, split, out, features=features, seed=seed, options=settings(pairs), force=force,
         progress=progress,
     )  # fmt: skip
-    if features is not None and run.report.features is None:
+    if features is not None and not run.used_features:
         say(f"{method} uses no features: {features} was not read")
     for name, value in run.fitted.items():
         say(f"fitted {name} = {value}")
-    show_report(run.report)
+    if run.report is None:
+        say(f"no protocol scores this kind of manifest yet; the answers are in {out / 'predictions.jsonl'}")
+    else:
+        show_report(run.report)

@@ -19,7 +19,7 @@ from activity_bench.errors import InputError
 from activity_bench.types import Method, Sample
 from activity_bench.workflow import options as option_table
 from activity_bench.workflow.options import check_seed
-from activity_bench.workflow.score import score
+from activity_bench.workflow.score import DEFAULT_PROTOCOL, score
 
 if TYPE_CHECKING:
     from activity_bench.data.features import Provider
@@ -40,7 +40,8 @@ class Run:
 
     folder: Path
     fitted: Mapping[str, Any]
-    report: Report
+    report: Report | None
+    used_features: bool
 
 
 def run_method(
@@ -78,10 +79,12 @@ def run_method(
         watched = progress(questions, len(samples), f"{name} on {split}")
         with (draft / "predictions.jsonl").open("wb") as stream:
             predicted.write(stream, method.predict(watched), header)
-        report = score(draft / "predictions.jsonl", asked.folder, split, seed=seed)
-        write_page(draft / "report.json", report)
+        report = None
+        if asked.task in DEFAULT_PROTOCOL:
+            report = score(draft / "predictions.jsonl", asked.folder, split, seed=seed)
+            write_page(draft / "report.json", report)
         write_page(draft / MARKER, _record(asked, split, described, fitted))
-    return Run(Path(out), fitted, report)
+    return Run(Path(out), fitted, report, provider is not None)
 
 
 def _features(name: str, method_class: type[Method], path: Path | str | None) -> Provider | None:

@@ -274,3 +274,14 @@ def test_a_plain_c_locale_will_do(cli: Cli, annotations: Path, way: Path, tmp_pa
     assert held(tmp_path / "m") == held(way / "m")
     cli("score", way / "random" / "predictions.jsonl", "--manifest", tmp_path / "m", "--split", "test", env=plain)
     cli("inspect", tmp_path / "m", env=plain)
+
+
+def test_a_run_on_a_detection_manifest_leaves_its_answers(way: Path, cli: Cli, tmp_path: Path) -> None:
+    cli("simulate", "corpus", "--out", tmp_path / "c")
+    cli("build-dataset", "detection", "--annotations", tmp_path / "c/thumos/annotations_test", "--out", tmp_path / "m")
+    said = cli("run-baseline", "oracle", "--manifest", tmp_path / "m", "--split", "test", "--out", tmp_path / "run")
+    assert "no protocol scores this kind of manifest yet" in said.stderr
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["predictions.jsonl", "run.json"]
+    lines = (tmp_path / "run/predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert all(len(row["segments"]) == len(row["labels"]) for row in map(json.loads, lines[1:]))
+    cli("run-baseline", "random", "--manifest", tmp_path / "m", "--split", "test", "--out", tmp_path / "r", code=2)
