@@ -77,8 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # the reader of our output has gone: no complaint
         return 0
-    except SystemExit as error:
-        return TERMINATED if error.code == TERMINATED else 0  # else click's, whose reader has gone
+    except SystemExit:
+        return 0  # click's, whose reader has gone: nothing else here exits by itself
     except MemoryError:
         return _fail("out of memory", 1)
     except OSError as error:
@@ -87,8 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _terminated(number: int, frame: object) -> None:
-    """Leave as an exception does, so that drafts are removed on the way."""
-    raise SystemExit(TERMINATED)
+    """Leave at once. What was being written has a hidden name, and is removed."""
+    if "activity_bench.data.disk" not in sys.modules:
+        os._exit(TERMINATED)  # nothing has been written yet
+    from activity_bench.workflow.stop import stop
+
+    stop(TERMINATED)
 
 
 def _fail(message: str, code: int) -> int:

@@ -27,6 +27,7 @@ BLOCK = 1 << 24
 LIMIT = 1 << 30  # bytes that `read_bytes` takes into memory unless told otherwise
 GZIP_FREE = 1 << 28  # bytes that a gzip file may expand to whatever its ratio
 GZIP_RATIO = 250  # beyond that; JSON lines reach some 10 to 50, a bomb of zeros 1,000
+_DRAFTS: set[Path] = set()  # hidden names that this process may have to remove
 NAME_MAX = 255  # bytes of a file's name, on every common file system
 
 
@@ -65,7 +66,19 @@ def draft_of(path: Path) -> Path:
             if not stat.S_ISREG(mode):
                 what = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
                 raise InputError(f"this is {what}, and a file is to be written here", file=path)
-    return _beside(path, "tmp")
+    draft = _beside(path, "tmp")
+    _DRAFTS.add(draft)
+    return draft
+
+
+def discard_drafts() -> None:
+    """Remove what is being written, for a process that is told to stop and may not go on."""
+    for draft in list(_DRAFTS):
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                draft.unlink()
 
 
 def move_in(draft: Path, path: Path) -> None:
@@ -74,6 +87,7 @@ def move_in(draft: Path, path: Path) -> None:
     with _faults(path):
         _sync(draft)
         draft.replace(path)
+        _DRAFTS.discard(draft)
         _sync(path.parent)
 
 
@@ -89,6 +103,7 @@ def atomic_folder(path: Path, force: bool, marker: str, ours: Sequence[str] | No
         _may_replace(path, force, marker, ours)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = _beside(path, "tmp")
+        _DRAFTS.add(draft)
         draft.mkdir()
         try:
             yield draft
@@ -99,6 +114,7 @@ def atomic_folder(path: Path, force: bool, marker: str, ours: Sequence[str] | No
             _swap(draft, path, force)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+            _DRAFTS.discard(draft)
 
 
 def _may_replace(path: Path, force: bool, marker: str, ours: Sequence[str] | None) -> None:

@@ -193,7 +193,8 @@ def test_a_job_that_is_terminated_removes_its_draft(tmp_path: Path, environment:
         job.send_signal(signal.SIGTERM)
         _, said = job.communicate(timeout=60)
         assert b"Traceback" not in said
-        if job.returncode == 0:  # it was faster
+        assert job.returncode in (143, -15, 0)  # -15: before we listened; 0: it was faster
+        if job.returncode == 0:
             shutil.rmtree(tmp_path / "d")
         assert list(tmp_path.iterdir()) == []
 
