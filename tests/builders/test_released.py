@@ -106,7 +106,9 @@ def test_weak_on_the_released_geometry(real_data: Path, tmp_path: Path) -> None:
     whole = released(real_data, tmp_path / "whole")
     assert made.splits["test"].sha256 == whole.splits["test"].sha256
     train = made.samples("train")
-    assert 3000 < len(train) < 4600
+    assert 1500 < len(train) < 2300  # half of the 3,791 videos
+    length = json.loads((real_data / "relocalization" / "length.json").read_bytes())
+    assert all(s.grid is not None and s.grid.video == (0, length[s.video.id]["n_feat"]) for s in train)
     assert not {s.video.id for s in train} & {s.query.video for s in train}
 
 
@@ -116,6 +118,8 @@ def test_weak_training_lines_have_no_boundary(tmp_path: Path) -> None:
     train = made.samples("train")
     assert train
     assert all(s.targets == () and s.grid is not None and s.grid.targets == () for s in train)
+    assert all(s.video.start == 0 for s in train)
+    assert len({(s.video.id, s.label) for s in train}) == len(train)
     assert not {s.video.id for s in train} & {s.query.video for s in train}
     assert all(s.targets for s in made.samples("test"))
     drops = made.provenance["drops"]

@@ -18,9 +18,8 @@ The general protocol, which needs annotations alone:
 
 `released`, with the frame counts and the class order of the released files, gives those files: every sample, and with
 their order (`crop_order`) every crop. `places.released` states where its geometry differs. `weak` (AAAI 2020) is either
-geometry with the training videos split by hash into queries and references: its training lines have no target. Their
-windows are those of the full protocol, as in the paper's own data, so a window ends where a neighbouring instance of
-its class does.
+geometry with the training videos split by hash into queries and references. A reference is searched whole, once for
+each of its classes, and has no target: no boundary of it is read.
 
 Left open by the paper: the frame rate (it counts units of 16 frames; annotations have no frames, so `step` is 16 frames
 at 30 per second), which pairs (drawn once and frozen here), the class split (by seed here).
@@ -152,11 +151,14 @@ def _paired(
 
 
 def _asked(members: Sequence[Place], halved: bool, options: Options, ledger: Ledger) -> Iterable[tuple[Place, Place]]:
-    """The class's places with their queries; `halved`, videos of one half ask for clips of the other half alone."""
+    """The class's places with their queries; `halved`, videos of one half, each whole, ask for clips of the other."""
     if not halved:
         return ask(members, members, options, ledger)
     asks = [chance.key(options.seed, place.video, "weak half") % 2 == 0 for place in members]
-    references = [place for place, is_reference in zip(members, asks, strict=True) if is_reference]
+    searched = [place for place, is_reference in zip(members, asks, strict=True) if is_reference]
+    whole = {place.video: replace(place, target=(0, place.rows), window=(0, place.rows)) for place in searched}
+    references = list(whole.values())
+    ledger.drop("another instance of its class in a video that is searched whole", len(searched) - len(references))
     queries = [place for place, is_reference in zip(members, asks, strict=True) if not is_reference]
     ledger.drop("a query only, in the half of the training videos that is not searched", len(queries))
     if not queries:

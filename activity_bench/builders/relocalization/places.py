@@ -41,13 +41,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Place:
-    """One target in its window, before it has a query: rows of its video, `step` seconds each."""
+    """One target in its window, before it has a query: rows of its video, `step` seconds each, `rows` in all."""
 
     video: str
     label: str
     target: Rows
     window: Rows
     step: float
+    rows: int = 0  # 0 where nobody asks
 
 
 # ---- general: annotations alone -------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ def _windows(
         if window[1] - window[0] > options.max_window:
             ledger.mended["window cropped"] += 1
             window = crop(video.id, label, target, window, options)
-        places.append(Place(video.id, label, target, window, options.step))
+        places.append(Place(video.id, label, target, window, options.step, rows))
     return places
 
 
@@ -164,7 +165,7 @@ def released(video: Video, counts: Mapping[str, tuple[int, int]], options: Optio
             before, after = [i for i in own if i < number], [i for i in own if i > number]
             low = edges[before[-1]][1] if before else 0
             high = min(rows, edges[after[0]][0] + 1) if after else rows
-            places.append(Place(video.id, instance.label, (first, last), (low, high), step))
+            places.append(Place(video.id, instance.label, (first, last), (low, high), step, rows))
     return places
 
 
