@@ -80,6 +80,14 @@ class Corpus:
         return sorted({instance.label for video in self.videos for instance in video.instances})
 
 
+def joined(corpora: Iterable[Corpus]) -> tuple[list[Video], dict[str, tuple[str, ...]], Ledger]:
+    """Several corpora read as one: their videos in order of id, one class tree, and a ledger of what was mended."""
+    corpora = list(corpora)
+    videos = sorted((video for corpus in corpora for video in corpus.videos), key=lambda video: video.id)
+    tree = {label: path for corpus in corpora for label, path in sorted(corpus.tree.items())}
+    return videos, tree, Ledger("instance", sum((Counter(corpus.mended) for corpus in corpora), Counter()))
+
+
 class Ledger:
     """What a builder saw, left out and mended, by reason. `kept + sum(dropped) == seen`, always."""
 

@@ -29,7 +29,7 @@ import numpy as np
 from activity_bench import chance
 from activity_bench.errors import InputError, unknown
 from activity_bench.segments import merge, quantise
-from activity_bench.types import Built, Corpus, Ledger, Query, Sample, Target, Video, Window
+from activity_bench.types import Built, Corpus, Ledger, Query, Sample, Target, Video, Window, joined
 
 SPLITS = ("train", "val", "test")
 NAME = "activity-ibal"
@@ -89,7 +89,7 @@ class ActivityIBAL:
         "classes": "160 / 20 / 20",
         "mean window": "63.84 s",
         "mean target": "22.54 s",
-        "note": "its Random, FLP and SST+ rows lie below full-window and statistical-prior on this geometry: the means "
+        "note": "its Random, FLP, SST+ and TAL+ rows lie below full-window and statistical-prior here: the means "
         "match, the shares of the windows that targets fill need not",
     }
 
@@ -98,9 +98,7 @@ class ActivityIBAL:
         corpora: Sequence[Corpus], options: Options, protocol: str = "default", tables: Mapping[str, Any] | None = None
     ) -> Built:
         """A manifest's samples from one corpus, or from several read as one."""
-        videos = sorted((video for corpus in corpora for video in corpus.videos), key=lambda video: video.id)
-        ledger = Ledger("instance", sum((Counter(corpus.mended) for corpus in corpora), Counter()))
-        tree = {label: path for corpus in corpora for label, path in sorted(corpus.tree.items())}
+        videos, tree, ledger = joined(corpora)
         return Built(
             name=NAME,
             version=f"{protocol}.1" if options.difficult_from == "split" else f"{protocol}-difficult-from-all.1",

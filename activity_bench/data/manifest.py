@@ -225,28 +225,14 @@ def write(
 ) -> Manifest:
     """Freeze a built benchmark into `folder`: all of it or nothing. `watch` sees every sample as it goes by."""
     with atomic_folder(folder, force=force, marker=MARKER, ours=OURS) as draft:
-        with ExitStack() as stack:
-            tallies = {
-                split: _Tally(draft / f"{split}.jsonl", stack.enter_context((draft / f"{split}.jsonl").open("wb")))
-                for split in built.splits
-            }
-            ids: set[str] = set()
-            for split, sample in built.samples:
-                if sample.id in ids:
-                    raise AssertionError(f"the builder made the id {sample.id} twice")
-                ids.add(sample.id)
-                tallies[split].add(sample)
-                watch(split, sample)
-        if not ids:
+        splits = _write_splits(draft, built, watch)
+        if not splits:
             raise InputError(
                 "these annotations give no sample",
                 file=sources[0].file if sources else None,
                 found=built.ledger.as_dict()["dropped"],
                 expected="at least one video with a usable instance",
             )
-        splits = {split: tally.info() for split, tally in tallies.items() if tally.samples}
-        for split in tallies.keys() - splits.keys():
-            (draft / f"{split}.jsonl").unlink()
         page: dict[str, Any] = {
             "format": FORMAT,
             "name": built.name,
@@ -267,3 +253,23 @@ def write(
         (draft / MARKER).write_bytes(canonical.page(page))
         (draft / "DATASHEET.md").write_text(datasheet(page), encoding="utf-8")
     return load(folder)
+
+
+def _write_splits(draft: Path, built: Built, watch: Callable[[str, Sample], None]) -> dict[str, Split]:
+    """The split files, sample by sample, and what manifest.json says of each; a split without samples has no file."""
+    with ExitStack() as stack:
+        tallies = {
+            split: _Tally(draft / f"{split}.jsonl", stack.enter_context((draft / f"{split}.jsonl").open("wb")))
+            for split in built.splits
+        }
+        ids: set[str] = set()
+        for split, sample in built.samples:
+            if sample.id in ids:
+                raise AssertionError(f"the builder made the id {sample.id} twice")
+            ids.add(sample.id)
+            tallies[split].add(sample)
+            watch(split, sample)
+    for tally in tallies.values():
+        if not tally.samples:
+            tally.path.unlink()
+    return {split: tally.info() for split, tally in tallies.items() if tally.samples}

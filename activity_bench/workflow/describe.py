@@ -117,59 +117,64 @@ def _bins(counter: Counter[int]) -> tuple[int, ...]:
 
 def datasheet(page: Mapping[str, Any], summaries: Mapping[str, Summary], paper: Mapping[str, Any]) -> str:
     """DATASHEET.md of a manifest."""
-    splits = {split: summary for split, summary in summaries.items() if summary.samples}
-    rows = {split: summary.figures() for split, summary in splits.items()}
-    names = list(dict.fromkeys(name for figures in rows.values() for name in figures))
-    drops, provenance = page["provenance"]["drops"], page["provenance"]
+    provenance, splits = page["provenance"], {split: s for split, s in summaries.items() if s.samples}
+    drops, unit = provenance["drops"], provenance["drops"]["unit"] + "s"
+    sources = [[s["file"], f"{s['bytes']:,}", s["sha256"], s["licence"] or "not stated"] for s in provenance["sources"]]
     text = [
         f"# {page['name']}, version {page['version']}",
         "",
         f"Digest `{page['digest']}`, built by {provenance['package']}.",
+        *_section("Counts", _beside_the_paper(splits, paper)),
         "",
-        "## Counts",
+        f"The paper: {escape(paper['title'])}." + (f" Note: {escape(paper['note'])}." if "note" in paper else ""),
+        *_section("What was left out", [f"Of {drops['seen']:,} {unit} seen, {drops['kept']:,} were kept."]),
         "",
-        *table(["", *splits], [[name, *(figures.get(name, "-") for figures in rows.values())] for name in names]),
+        *table(["reason", unit], [[reason, f"{count:,}"] for reason, count in drops["dropped"].items()]),
         "",
-        f"## The paper ({paper['title']})",
-        "",
-        *table(["", "paper"], [[name, str(value)] for name, value in paper.items() if name != "title"]),
-        "",
-        "## What was left out",
-        "",
-        f"Of {drops['seen']:,} {drops['unit']}s seen, {drops['kept']:,} were kept.",
-        "",
-        *table(["reason", drops["unit"] + "s"], [[r, f"{n:,}"] for r, n in drops["dropped"].items()]),
-        "",
-        *table(["mended", "times"], [[r, f"{n:,}"] for r, n in drops["mended"].items()]),
-        "",
-        "## Choices",
-        "",
-        *table(["option", "value"], [[k, str(v)] for k, v in provenance["options"].items()]),
-        "",
-        "## Sources",
-        "",
-        *table(
-            ["file", "bytes", "sha256", "licence"],
-            [[s["file"], f"{s['bytes']:,}", s["sha256"], s["licence"] or "not stated"] for s in provenance["sources"]],
-        ),
+        *table(["mended", "times"], [[reason, f"{count:,}"] for reason, count in drops["mended"].items()]),
+        *_section("Choices", table(["option", "value"], [[k, str(v)] for k, v in provenance["options"].items()])),
+        *_section("Sources", table(["file", "bytes", "sha256", "licence"], sources)),
+        *_subsets(provenance),
     ]
+    for title, items in drops["notes"].items():
+        text += _section(f"Noted: {title}", [f"- {escape(item)}" for item in items])
+    for split, summary in splits.items():
+        for histogram in summary.histograms():
+            text += _section(f"{histogram.title}: {split}", ["```", *histogram.lines(), "```"])
+    return "\n".join(text) + "\n"
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", f"## {title}", "", *lines]
+
+
+def _beside_the_paper(splits: Mapping[str, Summary], paper: Mapping[str, Any]) -> list[str]:
+    """Our figures a split, and in the last column the paper's own, where it prints one."""
+    rows = {split: summary.figures() for split, summary in splits.items()}
+    names = list(dict.fromkeys([*(name for figures in rows.values() for name in figures), *paper]))
+    cells = [
+        [name, *(figures.get(name, "") for figures in rows.values()), str(paper.get(name, ""))]
+        for name in names
+        if name not in ("title", "note")
+    ]
+    return table(["", *splits, "the paper"], cells)
+
+
+def _subsets(provenance: Mapping[str, Any]) -> list[str]:
+    """What was evaluated on, and what of it could be asked, where the provenance says so."""
+    text = []
     if "evaluation" in provenance:
         subsets = [[split, s["name"], f"{s['videos']:,}", s["sha256"]] for split, s in provenance["evaluation"].items()]
-        text += ["", "## Evaluation subsets", ""]
-        text += table(["split", "name", "videos", "sha256 of the sorted ids, a line each"], subsets)
+        header = ["split", "name", "videos", "sha256 of the sorted ids, a line each"]
+        text += _section("Evaluation subsets", table(header, subsets))
     if "coverage" in provenance:
         covered = [
             [split, f"{c['have']:,}", f"{c['samples']:,}", f"{c['missing videos']:,}"]
             for split, c in provenance["coverage"].items()
         ]
-        text += ["", "## Coverage by the videos at hand", ""]
-        text += table(["split", "samples that can be asked", "of", "missing videos"], covered)
-    for title, items in drops["notes"].items():
-        text += ["", f"## Noted: {title}", "", *(f"- {escape(item)}" for item in items)]
-    for split, summary in splits.items():
-        for histogram in summary.histograms():
-            text += ["", f"## {histogram.title}: {split}", "", "```", *histogram.lines(), "```"]
-    return "\n".join(text) + "\n"
+        header = ["split", "samples that can be asked", "of", "missing videos"]
+        text += _section("Coverage by the videos at hand", table(header, covered))
+    return text
 
 
 def table(header: list[str], rows: list[list[str]]) -> list[str]:

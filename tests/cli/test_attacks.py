@@ -165,8 +165,14 @@ def test_windows_that_differ_by_less_than_a_millisecond_have_ids_of_their_own(tm
     database = {"clash": clash, **{f"{c}{i}": video((5, 20, c)) for c in "ABCDEFGH" for i in range(4)}}
     (tmp_path / "a.json").write_text(json.dumps({"database": database}))
     options = {"min_target": 1.0, "val_classes": 1, "test_classes": 1}
-    for seed in range(4):
-        build_dataset("activity-ibal", tmp_path / "a.json", tmp_path / f"m{seed}", options={**options, "seed": seed})
+    together = 0
+    for seed in range(8):
+        out = tmp_path / f"m{seed}"
+        made = build_dataset("activity-ibal", tmp_path / "a.json", out, options={**options, "seed": seed})
+        ids = [sample.id for split in made.splits for sample in made.samples(split)]
+        assert len(set(ids)) == len(ids)
+        together += len([name for name in ids if "/clash/10000-60000/" in name]) > 5  # both classes, in one window
+    assert together
 
 
 def test_a_terminal_sees_no_escapes(tmp_path: Path, invoke: Any) -> None:

@@ -6,14 +6,13 @@ subset without a single instance (ActivityNet's testing, whose annotations were 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from activity_bench.builders.detection.untrimmed import evaluation, note_shared_bounds, question
 from activity_bench.errors import InputError, unknown
-from activity_bench.types import Built, Corpus, Ledger, Sample, Video
+from activity_bench.types import Built, Corpus, Ledger, Sample, Video, joined
 
 SPLIT_OF = {"training": "train", "validation": "val", "testing": "test"}
 
@@ -51,8 +50,7 @@ class Detection:
         corpora: Sequence[Corpus], options: Options, protocol: str = "default", tables: Mapping[str, Any] | None = None
     ) -> Built:
         """A manifest's samples from one corpus, or from several read as one."""
-        videos = sorted((video for corpus in corpora for video in corpus.videos), key=lambda video: video.id)
-        ledger = Ledger("instance", sum((Counter(corpus.mended) for corpus in corpora), Counter()))
+        videos, tree, ledger = joined(corpora)
         splits = _splits(videos, options, ledger)
         name = "+".join(sorted({corpus.name for corpus in corpora}))
         return Built(
@@ -63,7 +61,7 @@ class Detection:
             ledger=ledger,
             splits=tuple(splits),
             vocabularies={"target": sorted({label for corpus in corpora for label in corpus.labels})},
-            tree={label: path for corpus in corpora for label, path in sorted(corpus.tree.items())},
+            tree=tree,
             evaluation={split: evaluation(name, split, videos) for split, videos in splits.items()},
         )
 

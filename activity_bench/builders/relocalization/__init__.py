@@ -37,7 +37,7 @@ from activity_bench.builders.relocalization.pairs import NO_QUERY, ask
 from activity_bench.builders.relocalization.places import Options, Place, crop, general, released
 from activity_bench.errors import InputError
 from activity_bench.segments import to_seconds
-from activity_bench.types import Built, Corpus, Grid, Ledger, Query, Sample, Target, Video, Window
+from activity_bench.types import Built, Corpus, Grid, Ledger, Query, Sample, Target, Video, Window, joined
 
 __all__ = ["NO_QUERY", "SPLITS", "Options", "Place", "Relocalization", "imported"]
 
@@ -77,15 +77,14 @@ class Relocalization:
             if table in tables and (protocol == "general" or "frame_counts" not in tables):
                 raise InputError(f"the {protocol} protocol does not read it so", field=table,
                                  expected="--protocol released or weak, with --frame-counts FILE")  # fmt: skip
-        videos = sorted((video for corpus in corpora for video in corpus.videos), key=lambda video: video.id)
-        ledger = Ledger("instance", sum((Counter(corpus.mended) for corpus in corpora), Counter()))
+        videos, tree, ledger = joined(corpora)
         return Built(
             name="relocalization",
             version=f"{protocol}.1",
             task="moment",
             samples=_samples(videos, options, ledger, protocol, tables),
             ledger=ledger,
-            tree={label: path for corpus in corpora for label, path in sorted(corpus.tree.items())},
+            tree=tree,
         )
 
 
