@@ -242,6 +242,16 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """What becomes of what a foreign file of predictions holds and our own format refuses; each case is counted."""
+
+    unknown_video: Literal["refuse", "drop", "count"] = "refuse"  # count: as detections that hit nothing
+    unknown_label: Literal["refuse", "drop"] = "refuse"
+    outside: Literal["refuse", "drop", "clip", "keep"] = "refuse"  # of its window
+    empty: Literal["refuse", "drop", "keep"] = "refuse"  # start >= end
+
+
+@dataclass(frozen=True)
 class NoOptions:
     """Of a method that has none."""
 
