@@ -17,6 +17,8 @@ from activity_bench.errors import InputError
 
 Keys = NDArray[np.uint64]
 
+CELLS = 1 << 15  # pairs that are hashed at a time: they stay in the cache
+_S1, _S2, _S3 = np.uint64(30), np.uint64(27), np.uint64(31)
 _M1, _M2, _GOLDEN = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -48,9 +50,11 @@ def mix(x: Keys) -> Keys:
     """A bijection of 64-bit numbers whose output looks random (splitmix64)."""
     with np.errstate(over="ignore"):
         x = x + _GOLDEN
-        x = (x ^ (x >> np.uint64(30))) * _M1
-        x = (x ^ (x >> np.uint64(27))) * _M2
-        return np.asarray(x ^ (x >> np.uint64(31)), np.uint64)
+        for shift, factor in ((_S1, _M1), (_S2, _M2)):
+            x ^= x >> shift
+            x *= factor
+        x ^= x >> _S3
+    return x
 
 
 def number(seed: int, item: str, purpose: str) -> float:
@@ -86,16 +90,18 @@ def rendezvous(askers: Keys, candidates: Keys, allowed: NDArray[np.bool_] | None
 
 def meetings(askers: Keys, candidates: Keys, allowed: NDArray[np.bool_] | None, count: int) -> NDArray[np.int64]:
     """The `count` candidates that each asker meets first, in order; -1 where no more are allowed. (askers, count)"""
-    if allowed is None:
-        allowed = np.ones((len(askers), len(candidates)), bool)
     met = np.full((len(askers), count), -1, np.int64)
-    hashes = mix(mix(askers)[:, None] ^ candidates[None, :]) | np.uint64(1)  # (askers, candidates)
-    hashes = np.where(allowed, hashes, np.uint64(0))  # 0 is kept for "not allowed"
-    for place in range(min(count, len(candidates))):
-        best = hashes.argmax(axis=1)[:, None]
-        found = np.take_along_axis(hashes, best, axis=1) > 0
-        met[:, place] = np.where(found, best, -1)[:, 0]
-        np.put_along_axis(hashes, best, np.uint64(0), axis=1)
+    chunk = max(1, CELLS // max(1, len(candidates)))
+    for first in range(0, len(askers), chunk):
+        some = slice(first, first + chunk)
+        hashes = mix(mix(askers[some])[:, None] ^ candidates) | np.uint64(1)  # (some, candidates)
+        if allowed is not None:
+            hashes *= allowed[some]  # 0 is kept for "not allowed"
+        rows = np.arange(len(hashes))
+        for place in range(min(count, len(candidates))):
+            best = hashes.argmax(axis=1)
+            met[some, place] = np.where(hashes[rows, best] > 0, best, -1)
+            hashes[rows, best] = 0
     return met
 
 

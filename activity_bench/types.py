@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, ClassVar, Literal
 
 from activity_bench.errors import InputError
@@ -83,7 +84,7 @@ class Corpus:
 def joined(corpora: Iterable[Corpus]) -> tuple[list[Video], dict[str, tuple[str, ...]], Ledger]:
     """Several corpora read as one: their videos in order of id, one class tree, and a ledger of what was mended."""
     corpora = list(corpora)
-    videos = sorted((video for corpus in corpora for video in corpus.videos), key=lambda video: video.id)
+    videos = sorted([video for corpus in corpora for video in corpus.videos], key=attrgetter("id"))
     tree = {label: path for corpus in corpora for label, path in sorted(corpus.tree.items())}
     return videos, tree, Ledger("instance", sum((Counter(corpus.mended) for corpus in corpora), Counter()))
 
@@ -153,9 +154,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked: `image` (video, time, label), `clip` (video, start, end) or `classes` (vocabulary)."""
+    """What is asked: `image` (video, time, label), `clip` (video, start, end), `classes` (vocabulary), or `text`.
 
-    kind: Literal["image", "clip", "classes"]
+    No builder asks in words: `text` comes from imported files.
+    """
+
+    kind: Literal["image", "clip", "classes", "text"]
     video: str | None = None
     time: float | None = None
     start: float | None = None
@@ -163,11 +167,13 @@ class Query:
     label: str | None = None
     vocabulary: str | None = None
     distance: int | None = None  # edges of the class tree between the query's class and the sample's
+    text: str | None = None
 
     FIELDS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "image": ("video", "time", "label", "distance"),
         "clip": ("video", "start", "end"),
         "classes": ("vocabulary",),
+        "text": ("text",),
     }
 
 
@@ -197,15 +203,21 @@ class Sample:
 
     def classes(self) -> set[str]:
         """Every class that the line names as true."""
-        named = {target.label for target in self.targets}
-        named.update((self.label, *(self.labels or ())))
-        return {label for label in named if label is not None}
+        return classes_of((self,))
 
     def question(self) -> Sample:
         """The sample without its answer: what a method is shown when it predicts."""
         query = replace(self.query, label=None, distance=None)
         grid = replace(self.grid, targets=()) if self.grid is not None else None
         return replace(self, query=query, targets=(), label=None, grid=grid, ignore=None, labels=None)
+
+
+def classes_of(samples: Sequence[Sample]) -> set[str]:
+    """Every class that some line names as true."""
+    named = {sample.label for sample in samples}
+    named.update([target.label for sample in samples for target in sample.targets])
+    named.update([label for sample in samples for label in sample.labels or ()])
+    return {label for label in named if label is not None}
 
 
 Task = Literal["moment", "detection"]

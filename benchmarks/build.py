@@ -1,8 +1,10 @@
 """Building the benchmarks from the real annotations, as whole processes, against json.load of the same bytes.
 
 Needs ACTIVITY_BENCH_DATA. The released protocol is also compared with a plain-Python reading of its six rules, once as
-it is (targets and windows alone) and once with what a manifest needs beside them: a query for every sample, drawn by a
-hash of each pair, canonical lines and their sha256.
+it is (targets and windows alone) and once with all that the command leaves behind: a query for every sample, drawn by a
+hash of each pair, unique ids, canonical lines and their sha256, the sha256 of the inputs, what was dropped and why, the
+counts, means and histograms of a datasheet, and a folder that is synced and renamed. The plain reading checks nothing
+of what it reads; the command checks every id, class, subset and time.
 """
 
 import os
@@ -15,7 +17,8 @@ from timing import command, compare, python
 LOAD = "import json, sys\nfor path in sys.argv[1:]:\n    json.load(open(path, 'rb'))"
 
 RULES = """
-import json, sys
+import json, os, shutil, sys
+from collections import Counter
 from hashlib import blake2b, sha256
 from math import floor
 import numpy as np
@@ -24,8 +27,10 @@ database, length = json.load(open(annotations))["database"], json.load(open(coun
 names = sorted({a["label"] for v in database.values() for a in v["annotations"]})
 place = {names[n]: i for i, n in enumerate(np.load(order))}
 found = {"train": [], "val": [], "test": []}
+drops = Counter()
 for name, video in database.items():
     merged, sound = [], True
+    drops["seen"] += len(video["annotations"])
     for a in sorted(video["annotations"], key=lambda a: a["segment"][0]):
         start, end = a["segment"]
         if merged and start <= merged[-1][1]:
@@ -34,12 +39,15 @@ for name, video in database.items():
         else:
             merged.append([start, end, a["label"]])
     if not merged or not sound:
+        drops["overlap"] += len(video["annotations"])
         continue
+    drops["merged"] += len(video["annotations"]) - len(merged)
     frames, rows = length[name]["n_frames"], length[name]["n_feat"]
     row = lambda t: floor(frames * t / video["duration"] / 16)
     for i, (start, end, label) in enumerate(merged):
         first, last = row(start), min(rows, row(end) + 1)
         if not 0 < last - first <= 32:
+            drops["too long" if first < last else "past the end"] += 1
             continue
         before = [row(m[1]) for m in merged[:i] if m[2] == label]
         after = [min(rows, row(m[0]) + 1) for m in merged[i + 1:] if m[2] == label]
@@ -48,13 +56,18 @@ for name, video in database.items():
         found[split].append((name, label, first, last, low, high))
 np.random.seed(0)
 if out.startswith("whole:"):
-    out = out[6:]
+    out = out[6:] + "/plain"
+    os.mkdir(out + ".tmp")
+    sources = {path: sha256(open(path, "rb").read()).hexdigest() for path in sys.argv[1:4]}
+    page = {"drops": drops, "splits": {}, "sources": sources}
+    numbers = Counter()  # of the samples in one window
     for split, samples in found.items():
-        by_class = {}
+        by_class, lengths, shares, starts = {}, Counter(), Counter(), Counter()
+        windows = targets = covered = 0.0
         for sample in samples:
             by_class.setdefault(sample[1], []).append(sample)
         digest = sha256()
-        with open(f"{out}/{split}.jsonl", "wb") as stream:
+        with open(f"{out}.tmp/{split}.jsonl", "wb") as stream:
             for name, label, first, last, low, high in samples:
                 fit = [q for q in by_class[label] if q[0] != name and q[3] - q[2] <= high - low]
                 fit = fit or [q for q in by_class[label] if q[0] != name]
@@ -62,18 +75,39 @@ if out.startswith("whole:"):
                 query = max(fit, key=draw)
                 step, other = (16 * database[n]["duration"] / length[n]["n_frames"] for n in (name, query[0]))
                 at = lambda row, step: round(row * step, 6)
+                stem = f"{split}/{name}/{low}-{high}"
                 line = {
-                    "id": f"{split}/{name}/{low}-{high}/0", "label": label,
+                    "id": f"{stem}/{numbers[stem]}", "label": label,
                     "query": {"kind": "clip", "video": query[0],
                               "start": at(query[2], other), "end": at(query[3], other)},
                     "targets": [{"start": at(first, step), "end": at(last, step), "label": label}],
                     "video": {"id": name, "start": at(low, step), "end": at(high, step)},
                     "grid": {"step": step, "video": [low, high], "targets": [[first, last]], "query": query[2:4]},
                 }
+                numbers[stem] += 1
+                (target,), window = line["targets"], line["video"]
+                seconds, room = target["end"] - target["start"], window["end"] - window["start"]
+                windows, targets, covered = windows + room, targets + seconds, covered + seconds / room
+                lengths[min(floor(seconds / 5), 9)] += 1
+                shares[min(floor(10 * seconds / room), 9)] += 1
+                starts[min(floor(10 * (target["start"] - window["start"]) / room), 9)] += 1
                 text = json.dumps(line, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\\n"
                 text = text.encode()
                 digest.update(text)
                 stream.write(text)
+        page["splits"][split] = {
+            "samples": len(samples), "videos": len({s[0] for s in samples}), "classes": len(by_class),
+            "sha256": digest.hexdigest(), "mean window": windows / len(samples), "mean target": targets / len(samples),
+            "mean share": covered / len(samples), "histograms": [lengths, shares, starts],
+        }
+    with open(f"{out}.tmp/manifest.json", "w") as stream:
+        json.dump(page, stream, sort_keys=True, indent=1)
+    for name in os.listdir(out + ".tmp"):
+        handle = os.open(f"{out}.tmp/{name}", os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+    shutil.rmtree(out, ignore_errors=True)
+    os.rename(out + ".tmp", out)
     sys.exit()
 for split, samples in found.items():
     with open(f"{out}/{split}.json", "w") as stream:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activity_bench.segments import iou, merge, on_grid, quantise, rows_in, to_rows, to_seconds
+from activity_bench.segments import iou, merge, on_grid, quantise, quantised, rows_in, to_rows, to_seconds
 
 pytestmark = pytest.mark.quick
 
@@ -127,6 +127,22 @@ def test_what_lies_between_rows_stays_a_fraction() -> None:
 
 def test_there_is_no_negative_zero() -> None:
     assert str(quantise(-1e-9)) == "0.0"
+
+
+HALVES = st.builds(lambda n, ulps: float(np.nextafter((n + 0.5) * 1e-6, ulps)), st.integers(-10, 10**13), st.floats())
+SECONDS = st.one_of(HALVES, st.integers(-10, 10**13).map(lambda n: n * 1e-6), st.floats(-1e15, 1e15), TIME)
+
+
+@settings(max_examples=600)
+@given(st.lists(SECONDS, max_size=30))
+def test_many_are_quantised_as_one_is_to_the_last_bit(seconds: list[float]) -> None:
+    assert list(map(repr, quantised(seconds).tolist())) == [repr(quantise(value)) for value in seconds]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_many_rows_are_quantised_as_one_is(step: float) -> None:
+    rows = np.arange(20_000)
+    assert quantised(rows * step).tolist() == [quantise(row * step) for row in rows.tolist()]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -22,13 +22,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from activity_bench import chance
 from activity_bench.errors import InputError, unknown
-from activity_bench.segments import merge, quantise
+from activity_bench.segments import merge, quantise, quantised
 from activity_bench.types import Built, Corpus, Ledger, Query, Sample, Target, Video, Window, joined
 
 SPLITS = ("train", "val", "test")
@@ -62,8 +63,7 @@ class Options:
             raise InputError("no query would be asked", field="simple, difficult", expected="at least one in all")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """One merged instance in its window, in seconds."""
 
     video: str
@@ -71,6 +71,14 @@ class Place:
     start: float
     end: float
     window: tuple[float, float]
+
+
+class Image(NamedTuple):
+    """A candidate: a video of a class, with the time of each of its images and whether that was chosen for it."""
+
+    label: str
+    video: str
+    times: list[tuple[float, bool]]
 
 
 class ActivityIBAL:
@@ -131,13 +139,16 @@ def _samples(
         (SPLITS.index(split_of[place.label]), place.video, place.start, place.label, place, queries)
         for place, queries in images.ask(kept)
     ]
+    asked.sort(key=itemgetter(0, 1, 2, 3))
+    bounds = [(place.start, place.end, *place.window) for *_, place, _ in asked]
     numbers: Counter[str] = Counter()  # samples so far in one window of one video, to the millisecond
-    for split_number, video, _, _, place, queries in sorted(asked, key=lambda row: row[:4]):
-        first, last = (round(1000 * seconds) for seconds in place.window)
-        window = f"{SPLITS[split_number]}/{video}/{first}-{last}"
-        for part, query in queries:
-            yield SPLITS[split_number], _sample(f"{window}/{numbers[window]}", place, part, query)
-            numbers[window] += 1
+    for (split_number, video, _, label, place, queries), times in zip(asked, quantised(bounds).tolist(), strict=True):
+        split, (first, last) = SPLITS[split_number], place.window
+        name = f"{split}/{video}/{round(1000 * first)}-{round(1000 * last)}"
+        targets, window = (Target(times[0], times[1], label),), Window(video, times[2], times[3])
+        for number, (part, query) in enumerate(queries, numbers[name]):
+            yield split, Sample(f"{name}/{number}", query, window, targets, label, part)
+        numbers[name] += len(queries)
     images.account()
 
 
@@ -209,12 +220,20 @@ class _Images:
         options: Options, frames: Mapping[str, Sequence[float]], ledger: Ledger,
     ) -> None:  # fmt: skip
         self.tree, self.split_of, self.options, self.frames, self.ledger = tree, split_of, options, frames, ledger
-        self.by_class: dict[str, dict[str, list[Place]]] = defaultdict(lambda: defaultdict(list))
-        for place in places:
-            self.by_class[place.label][place.video].append(place)
+        self.number = {video: i for i, video in enumerate({place.video: None for place in places})}
+        times: dict[str, dict[str, list[tuple[float, bool]]]] = defaultdict(lambda: defaultdict(list))
+        middles = quantised([(place.start + place.end) / 2 for place in places]).tolist()
+        for place, middle in zip(places, middles, strict=True):
+            chosen = [time for time in frames.get(place.video, ()) if place.start <= time < place.end]
+            times[place.label][place.video].append((quantise(chosen[0]), True) if chosen else (middle, False))
+        # class -> its candidates, and of each the key and the number of its video
+        self.images = {label: [Image(label, *item) for item in sorted(found.items())] for label, found in times.items()}
         self.keys = {
-            label: chance.keys(options.seed, [f"{label}\0{video}" for video in sorted(videos)], f"{NAME} image")
-            for label, videos in self.by_class.items()
+            label: chance.keys(options.seed, [f"{label}\0{image.video}" for image in images], f"{NAME} image")
+            for label, images in self.images.items()
+        }
+        self.sources = {
+            label: np.array([self.number[image.video] for image in images]) for label, images in self.images.items()
         }
         self.distances: Counter[int] = Counter()
         self.chosen = self.middles = 0
@@ -245,7 +264,7 @@ class _Images:
     def _similar(self, label: str) -> tuple[int, list[str]]:
         """The nearest other classes on the tree that may be asked with, and how far they are."""
         others = [
-            other for other in sorted(self.by_class)
+            other for other in sorted(self.images)
             if other != label and (self.options.difficult_from == "all" or self.split_of[other] == self.split_of[label])
         ]  # fmt: skip
         distances = {other: self._distance(label, other) for other in others}
@@ -264,18 +283,17 @@ class _Images:
         self, part: str, askers: Sequence[Place], labels: Sequence[str], count: int, distance: int | None
     ) -> list[list[Query]]:
         """For each asker up to `count` images of these classes, from as many other source videos."""
-        candidates = [(label, video) for label in labels for video in sorted(self.by_class[label])]
         names = [f"{place.video}\0{place.start!r}" for place in askers]
         keys = chance.keys(self.options.seed, names, f"{NAME} {part} asker")
-        images = np.concatenate([self.keys[label] for label in labels]) if candidates else np.zeros(0, np.uint64)
-        number = {video: i for i, video in enumerate({video: None for _, video in candidates})}
-        source = np.array([number[video] for _, video in candidates], np.int64)
-        own = np.array([number.get(place.video, -1) for place in askers], np.int64)
+        own = np.array([self.number[place.video] for place in askers])
+        candidates = [image for label in labels for image in self.images[label]]
+        images = np.concatenate([np.zeros(0, np.uint64), *(self.keys[label] for label in labels)])
+        source = np.concatenate([np.zeros(0, np.int64), *(self.sources[label] for label in labels)])
         drawn = []
         chunk = max(1, 4_000_000 // max(1, len(candidates)))  # askers at a time: bounded memory
         for first in range(0, len(askers), chunk):
             some = slice(first, first + chunk)
-            met = chance.meetings(keys[some], images, own[some, None] != source[None, :], count)
+            met = chance.meetings(keys[some], images, own[some, None] != source, count)
             for name, row in zip(names[some], met.tolist(), strict=True):
                 drawn.append([self._query(name, candidates[i], distance) for i in row if i >= 0])
         short = sum(len(queries) < count for queries in drawn)
@@ -285,24 +303,11 @@ class _Images:
             self.distances[distance] += sum(map(len, drawn))
         return drawn
 
-    def _query(self, asker: str, image: tuple[str, str], distance: int | None) -> Query:
-        label, video = image
-        places = self.by_class[label][video]
-        place = places[0]
-        if len(places) > 1:
-            place = places[chance.integer(self.options.seed, f"{asker}\0{video}", f"{NAME} instance", 0, len(places))]
-        chosen = [time for time in self.frames.get(video, ()) if place.start <= time < place.end]
-        time = chosen[0] if chosen else (place.start + place.end) / 2
-        self.chosen, self.middles = self.chosen + bool(chosen), self.middles + (not chosen)
-        return Query("image", video=video, time=quantise(time), label=label, distance=distance)
-
-
-def _sample(name: str, place: Place, part: str, query: Query) -> Sample:
-    return Sample(
-        id=name,
-        label=place.label,
-        part=part,
-        query=query,
-        targets=(Target(quantise(place.start), quantise(place.end), place.label),),
-        video=Window(place.video, quantise(place.window[0]), quantise(place.window[1])),
-    )
+    def _query(self, asker: str, image: Image, distance: int | None) -> Query:
+        number, times = 0, image.times
+        if len(times) > 1:
+            item = f"{asker}\0{image.video}"
+            number = chance.integer(self.options.seed, item, f"{NAME} instance", 0, len(times))
+        time, chosen = times[number]
+        self.chosen, self.middles = self.chosen + chosen, self.middles + (not chosen)
+        return Query("image", image.video, time, label=image.label, distance=distance)

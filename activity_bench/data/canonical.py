@@ -28,6 +28,11 @@ def line(value: Any) -> bytes:
     return _ENCODER.encode(value) + b"\n"
 
 
+def lines(values: list[Any]) -> bytes:
+    """JSON lines, all at once."""
+    return _ENCODER.encode_lines(values)
+
+
 def page(value: Mapping[str, Any]) -> bytes:
     """A JSON file that a person reads: indented, sorted."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False).encode() + b"\n"

@@ -7,10 +7,12 @@ carries a seal of its own text, so that a changed byte is an error that names th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -19,15 +21,16 @@ import msgspec
 from activity_bench.data import canonical, lines
 from activity_bench.data.disk import atomic_folder, read_bytes
 from activity_bench.data.disk import sha256 as file_sha256
-from activity_bench.data.samples import as_line, check, check_ids
+from activity_bench.data.samples import as_lines, check, check_ids
 from activity_bench.errors import InputError, unknown
-from activity_bench.types import Built, Sample, Source, Task
+from activity_bench.types import Built, Sample, Source, Task, classes_of
 
 FORMAT = 1
 MARKER = "manifest.json"
 OURS = ("manifest.json", "*.jsonl", "DATASHEET.md", "croissant.json")
 MAX_DEPTH = 100  # of the class tree
 MAX_MANIFEST_BYTES = 1 << 28  # of manifest.json: names, counts and a class tree
+BATCH = 4096  # samples that are encoded, hashed and counted at a time
 
 
 class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -200,13 +203,13 @@ class _Tally:
         self.videos: set[str] = set()
         self.classes: set[str] = set()
 
-    def add(self, sample: Sample) -> None:
-        text = as_line(sample)
+    def add(self, samples: Sequence[Sample]) -> None:
+        text = as_lines(samples)
         self.stream.write(text)
         self.hasher.update(text)
-        self.samples += 1
-        self.videos.add(sample.video.id)
-        self.classes.update(sample.classes())
+        self.samples += len(samples)
+        self.videos.update([sample.video.id for sample in samples])
+        self.classes |= classes_of(samples)
 
     def info(self) -> Split:
         return Split(self.path.name, self.samples, len(self.videos), len(self.classes), self.hasher.hexdigest())
@@ -220,10 +223,10 @@ def write(
     datasheet: Callable[[Mapping[str, Any]], str],
     *,
     force: bool = False,
-    watch: Callable[[str, Sample], None] = lambda split, sample: None,
+    watch: Callable[[str, Sequence[Sample]], None] = lambda split, samples: None,
     coverage: Covered | None = None,
 ) -> Manifest:
-    """Freeze a built benchmark into `folder`: all of it or nothing. `watch` sees every sample as it goes by."""
+    """Freeze a built benchmark into `folder`: all of it or nothing. `watch` sees the samples as they go by."""
     with atomic_folder(folder, force=force, marker=MARKER, ours=OURS) as draft:
         splits = _write_splits(draft, built, watch)
         if not splits:
@@ -255,20 +258,23 @@ def write(
     return load(folder)
 
 
-def _write_splits(draft: Path, built: Built, watch: Callable[[str, Sample], None]) -> dict[str, Split]:
-    """The split files, sample by sample, and what manifest.json says of each; a split without samples has no file."""
+def _write_splits(draft: Path, built: Built, watch: Callable[[str, Sequence[Sample]], None]) -> dict[str, Split]:
+    """The split files, batch by batch, and what manifest.json says of each; a split without samples has no file."""
     with ExitStack() as stack:
         tallies = {
             split: _Tally(draft / f"{split}.jsonl", stack.enter_context((draft / f"{split}.jsonl").open("wb")))
             for split in built.splits
         }
         ids: set[str] = set()
-        for split, sample in built.samples:
-            if sample.id in ids:
-                raise AssertionError(f"the builder made the id {sample.id} twice")
-            ids.add(sample.id)
-            tallies[split].add(sample)
-            watch(split, sample)
+        written = 0
+        for split, run in groupby(built.samples, key=itemgetter(0)):
+            while samples := [sample for _, sample in islice(run, BATCH)]:
+                ids.update([sample.id for sample in samples])
+                written += len(samples)
+                if len(ids) < written:
+                    raise AssertionError(f"the builder made an id twice, from {samples[0].id} to {samples[-1].id}")
+                tallies[split].add(samples)
+                watch(split, samples)
     for tally in tallies.values():
         if not tally.samples:
             tally.path.unlink()

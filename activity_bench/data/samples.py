@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from activity_bench.data import canonical
 from activity_bench.errors import InputError
-from activity_bench.types import Query, Sample
+from activity_bench.types import Query, Sample, Segment, Window
 
 OPTIONAL = {"label", "distance"}  # of a query: the class that it shows need not be known
 MAX_SECONDS, MAX_ROW = 1e7, 1 << 40  # four months; what a float holds exactly, with room
@@ -63,27 +66,63 @@ def check(sample: Sample, path: Path) -> None:
             raise bad(f"grid.{name}", [first, last], f"the rows of [{start}, {stop}) at {grid.step} seconds each")
 
 
+class _Target(msgspec.Struct, omit_defaults=True, gc=False):
+    start: float
+    end: float
+    label: str | None = None
+
+
+class _Grid(msgspec.Struct, omit_defaults=True, gc=False):
+    step: float
+    video: tuple[int, int]
+    targets: tuple[tuple[int, int], ...]
+    query: tuple[int, int] | None = None
+
+
+class _Line(msgspec.Struct, omit_defaults=True, gc=False):
+    """What a line says: what is None is left out, but for a window's unknown end."""
+
+    id: str
+    query: msgspec.Struct
+    targets: list[_Target]
+    video: Window
+    label: str | None = None
+    part: str | None = None
+    grid: _Grid | None = None
+    ignore: tuple[Segment, ...] | None = None
+    labels: tuple[str, ...] | None = None
+
+
+_QUERIES = {  # kind -> what a line says of such a query, and the fields that this is read from
+    kind: (
+        msgspec.defstruct("_Query", [("kind", str), *((name, Any, None) for name in names)], omit_defaults=True),
+        attrgetter("kind", *names),
+    )
+    for kind, names in Query.FIELDS.items()
+}
+
+
+def _line(sample: Sample) -> _Line:
+    query, values = _QUERIES[sample.query.kind]
+    grid = sample.grid
+    return _Line(
+        sample.id,
+        query(*values(sample.query)),
+        [_Target(target.start, target.end, target.label) for target in sample.targets],
+        sample.video,
+        sample.label,
+        sample.part,
+        None if grid is None else _Grid(grid.step, grid.video, grid.targets, grid.query),
+        sample.ignore,
+        sample.labels,
+    )
+
+
 def as_line(sample: Sample) -> bytes:
-    """The canonical line of a sample; what is None is left out, but for a window's unknown end."""
-    query: dict[str, Any] = {"kind": sample.query.kind}
-    query |= {name: getattr(sample.query, name) for name in Query.FIELDS[sample.query.kind]}
-    row: dict[str, Any] = {
-        "id": sample.id,
-        "query": {name: value for name, value in query.items() if value is not None},
-        "targets": [
-            {"start": t.start, "end": t.end} | ({} if t.label is None else {"label": t.label}) for t in sample.targets
-        ],
-        "video": sample.video,
-    }
-    if sample.label is not None:
-        row["label"] = sample.label
-    if sample.part is not None:
-        row["part"] = sample.part
-    if sample.ignore is not None:
-        row["ignore"] = sample.ignore
-    if sample.labels is not None:
-        row["labels"] = sample.labels
-    if sample.grid is not None:
-        grid = {"step": sample.grid.step, "video": sample.grid.video, "targets": sample.grid.targets}
-        row["grid"] = grid | ({} if sample.grid.query is None else {"query": sample.grid.query})
-    return canonical.line(row)
+    """The canonical line of a sample."""
+    return canonical.line(_line(sample))
+
+
+def as_lines(samples: Iterable[Sample]) -> bytes:
+    """The canonical lines of some samples: one call of the encoder, which is 2 x as fast as one a line."""
+    return canonical.lines([_line(sample) for sample in samples])

@@ -68,8 +68,8 @@ def _build(
         built = replace(built, samples=coverage.only(built.samples))
     summaries = {split: Summary() for split in built.splits}
 
-    def watch(split: str, sample: Sample) -> None:
-        summaries[split].add(sample)
+    def watch(split: str, samples: Sequence[Sample]) -> None:
+        summaries[split].add(samples)
 
     provenance = {
         "builder": name,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import floor
+from math import fsum
 from typing import Any
 
-from activity_bench.types import Sample
+import numpy as np
+from numpy.typing import NDArray
+
+from activity_bench.segments import Floats
+from activity_bench.types import Sample, classes_of
 
 BARS = " ▏▎▍▌▋▊▉█"
 WIDTH = 30  # characters of the longest bar
@@ -39,7 +43,7 @@ def bar(share: float) -> str:
 
 
 class Summary:
-    """Sums over the samples of a split, taken as they go by: bounded memory whatever their number."""
+    """Sums over the samples of a split, taken as they go by, some at a time: bounded memory whatever their number."""
 
     BINS = 10
 
@@ -47,41 +51,39 @@ class Summary:
         self.samples = self.targets = self.windows = 0
         self.window_seconds = self.target_seconds = self.coverage = 0.0
         self.videos: set[str] = set()
-        self.labels: Counter[str] = Counter()
+        self.labels: set[str] = set()
         self.parts: Counter[str] = Counter()
-        self.target_lengths: Counter[int] = Counter()  # bins of 5 s
-        self.coverages: Counter[int] = Counter()  # bins of a tenth
-        self.starts: Counter[int] = Counter()
+        self.target_lengths = np.zeros(self.BINS, np.int64)  # bins of 5 s
+        self.coverages = np.zeros(self.BINS, np.int64)  # bins of a tenth
+        self.starts = np.zeros(self.BINS, np.int64)
 
     @classmethod
-    def of(cls, samples: Iterable[Sample]) -> Summary:
+    def of(cls, samples: Sequence[Sample]) -> Summary:
         """The summary of some samples."""
         summary = cls()
-        for sample in samples:
-            summary.add(sample)
+        summary.add(samples)
         return summary
 
-    def add(self, sample: Sample) -> None:
-        """Count one sample."""
-        self.samples += 1
-        self.videos.add(sample.video.id)
-        for label in sample.classes():
-            self.labels[label] += 1
-        if sample.part:
-            self.parts[sample.part] += 1
-        length = None if sample.video.end is None else sample.video.end - sample.video.start
-        if length:
-            self.windows += 1
-            self.window_seconds += length
-        for target in sample.targets:
-            seconds = target.end - target.start
-            self.targets += 1
-            self.target_seconds += seconds
-            self.target_lengths[min(floor(seconds / 5), self.BINS - 1)] += 1
-            if length:
-                self.coverage += seconds / length
-                self.coverages[min(floor(10 * seconds / length), 9)] += 1
-                self.starts[min(floor(10 * (target.start - sample.video.start) / length), 9)] += 1
+    def add(self, samples: Sequence[Sample]) -> None:
+        """Count some samples."""
+        self.samples += len(samples)
+        self.videos.update([sample.video.id for sample in samples])
+        self.labels |= classes_of(samples)
+        self.parts.update([sample.part for sample in samples if sample.part])
+        # an unknown end becomes nan
+        windows = np.array([(s.video.start, s.video.end) for s in samples], np.float64).reshape(-1, 2)
+        targets = np.array([(t.start, t.end) for s in samples for t in s.targets], np.float64).reshape(-1, 2)
+        sample_of = np.repeat(np.arange(len(samples)), [len(s.targets) for s in samples])  # (targets,)
+        lengths, seconds = windows[:, 1] - windows[:, 0], targets[:, 1] - targets[:, 0]
+        length, begins = lengths[sample_of], targets[:, 0] - windows[sample_of, 0]
+        self.windows += int(np.isfinite(lengths).sum())
+        self.window_seconds += _total(lengths)
+        self.targets += len(targets)
+        self.target_seconds += _total(seconds)
+        self.coverage += _total(seconds / length)
+        self.target_lengths += _bins(seconds / 5)
+        self.coverages += _bins(10 * seconds / length)
+        self.starts += _bins(10 * begins / length)
 
     def figures(self) -> dict[str, str]:
         """The split's figures, as text."""
@@ -101,9 +103,9 @@ class Summary:
         tenths = tuple(f"{i / 10:.1f} - {(i + 1) / 10:.1f}" for i in range(10))
         lengths = (*(f"{5 * i} - {5 * i + 5} s" for i in range(self.BINS - 1)), f"over {5 * self.BINS - 5} s")
         return [
-            Histogram("Length of targets", lengths, _bins(self.target_lengths)),
-            Histogram("Share of the window that a target fills", tenths, _bins(self.coverages)),
-            Histogram("Where in its window a target begins", tenths, _bins(self.starts)),
+            Histogram("Length of targets", lengths, tuple(self.target_lengths.tolist())),
+            Histogram("Share of the window that a target fills", tenths, tuple(self.coverages.tolist())),
+            Histogram("Where in its window a target begins", tenths, tuple(self.starts.tolist())),
         ]
 
 
@@ -111,8 +113,14 @@ def _mean(total: float, count: int) -> str:
     return f"{total / count:.2f} s" if count else "-"
 
 
-def _bins(counter: Counter[int]) -> tuple[int, ...]:
-    return tuple(counter[i] for i in range(Summary.BINS))
+def _total(values: Floats) -> float:
+    return fsum(values[np.isfinite(values)].tolist())  # exact, so that no machine's order of adding shows
+
+
+def _bins(values: Floats) -> NDArray[np.int64]:
+    """How many values lie in each bin of width 1; the last one holds all that is larger."""
+    bins = np.clip(values[np.isfinite(values)], 0, Summary.BINS - 1).astype(np.int64)
+    return np.bincount(bins, minlength=Summary.BINS)
 
 
 def datasheet(page: Mapping[str, Any], summaries: Mapping[str, Summary], paper: Mapping[str, Any]) -> str:

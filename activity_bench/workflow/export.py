@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -163,8 +163,8 @@ class _Partial:
 def _freeze(found: Imported, path: Path, out: Path, options: Mapping[str, Any], force: bool) -> manifests.Manifest:
     summaries = {split: Summary() for split in found.built.splits}
 
-    def watch(split: str, sample: Sample) -> None:
-        summaries[split].add(sample)
+    def watch(split: str, samples: Sequence[Sample]) -> None:
+        summaries[split].add(samples)
 
     provenance = {
         "builder": "import",

@@ -52,10 +52,11 @@ def _source(path: Path, data: bytes) -> Source:
 def _frame_counts(path: Path) -> tuple[dict[str, tuple[int, int]], list[Source]]:
     data = read_bytes(path, MAX_BYTES)
     counts: dict[str, _Counts] = canonical.read_page(data, path, dict[str, _Counts])
-    for video, count in counts.items():
-        if count.n_frames < 1 or count.n_feat < 1:
-            raise InputError("no frame, or no row", file=path, field=video, found=[count.n_frames, count.n_feat])
-    return {video: (count.n_frames, count.n_feat) for video, count in counts.items()}, [_source(path, data)]
+    pairs = {video: (count.n_frames, count.n_feat) for video, count in counts.items()}
+    for video, pair in pairs.items():
+        if min(pair) < 1:
+            raise InputError("no frame, or no row", file=path, field=video, found=list(pair))
+    return pairs, [_source(path, data)]
 
 
 def _class_order(path: Path) -> tuple[list[int], list[Source]]:

@@ -263,6 +263,29 @@ def test_what_is_empty_reversed_or_past_the_end() -> None:
     assert built.ledger.mended["clamped to its video"] == 1
 
 
+def test_a_released_target_starts_in_its_video() -> None:
+    videos = pair_of("Diving", (-3.0, 8.0), (-9.0, -4.0), (20.0, 30.0))
+    tables = {"frame_counts": {video.id: (1800, 112) for video in videos}, "class_order": [0]}
+    built = Relocalization.build([corpus_of(videos)], Options(), "released", tables)
+    grids = [sample.grid for _, sample in built.samples]
+    targets, windows = ([pick(grid) for grid in grids if grid] for pick in (lambda g: g.targets[0], lambda g: g.video))
+    assert (targets, windows) == ([(0, 16), (37, 57), (0, 2)], [(0, 38), (15, 112), (0, 112)])
+    assert built.ledger.mended == {"clamped to its video": 1}
+    assert built.ledger.dropped == {"past the last row of its video": 1}
+
+
+def test_of_two_released_targets_in_one_row_the_longer_window_alone_is_cropped() -> None:
+    other = [Instance(start, start + 0.02, "Yoga") for start in (8, 10.11, 12)]
+    videos = [*pair_of("Diving", (10, 10.1)), *pair_of("Yoga", (1, 2))]
+    videos[0] = replace(videos[0], instances=(*videos[0].instances, *other))
+    tables = {"frame_counts": {video.id: (1800, 112) for video in videos}, "class_order": [0, 1]}
+    built = Relocalization.build([corpus_of(videos)], Options(max_window=40), "released", tables)
+    grids = {(sample.label, sample.grid.targets): sample.grid.video for _, sample in built.samples if sample.grid}
+    assert grids["Yoga", ((18, 19),)] == (15, 23)
+    low, high = grids["Diving", ((18, 19),)]
+    assert high - low == 40 and low <= 18
+
+
 def test_a_window_is_cropped_around_its_target_anywhere() -> None:
     places = set()
     for seed in range(60):

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from activity_bench.builders.detection import overlap
@@ -175,7 +176,7 @@ def _samples(
         labels = tuple(sorted({instance.label for instance in video.instances}))
         window = whole(video, durations, ledger)
         if labels:
-            yield "train", Sample(name("train", window), Query("classes", vocabulary="target"), window, (),
+            yield "train", Sample(f"{name('train', window)}/0", Query("classes", vocabulary="target"), window, (),
                                   labels=labels)  # fmt: skip
         else:
             ledger.note("a training video without a label, left out", video.id)
@@ -186,18 +187,21 @@ def _samples(
 
 def _clips(source: Corpus, tested: set[str], allowed: set[str], ledger: Ledger) -> Iterator[tuple[str, Sample]]:
     """A line a clip."""
-    for video in sorted(source.videos, key=lambda video: video.id):
+    query = Query("classes", vocabulary="source")
+    for video in sorted(source.videos, key=attrgetter("id")):
         ledger.seen += len(video.instances)
         numbers: Counter[str] = Counter()  # clips so far in one window, to the millisecond
-        for clip in sorted(video.instances, key=lambda clip: (clip.start, clip.end, clip.label)):
+        for clip in sorted(video.instances, key=attrgetter("start", "end", "label")):
             if clip.label not in allowed:
                 ledger.drop("zero-shot: a class of the target")
             elif video.id in tested:
                 ledger.drop("a clip of a video that is tested")
                 ledger.note("a clip of a video that is tested", video.id)
             elif bounds := inside(clip, video.duration, ledger):
-                window = Window(video.id, bounds.start, bounds.end)
-                query, target = Query("classes", vocabulary="source"), Target(bounds.start, bounds.end, clip.label)
-                yield "train", Sample(name("train", window, numbers[name("", window)]), query, window, (target,),
-                                      clip.label)  # fmt: skip
-                numbers[name("", window)] += 1
+                window, target = (
+                    Window(video.id, bounds.start, bounds.end),
+                    Target(bounds.start, bounds.end, clip.label),
+                )
+                stem = name("train", window)
+                yield "train", Sample(f"{stem}/{numbers[stem]}", query, window, (target,), clip.label)
+                numbers[stem] += 1

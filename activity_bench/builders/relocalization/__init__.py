@@ -30,13 +30,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
+
+import numpy as np
 
 from activity_bench import chance
 from activity_bench.builders.relocalization.pairs import NO_QUERY, ask
 from activity_bench.builders.relocalization.places import Options, Place, crop, general, released
 from activity_bench.errors import InputError
-from activity_bench.segments import to_seconds
+from activity_bench.segments import quantised
 from activity_bench.types import Built, Corpus, Grid, Ledger, Query, Sample, Target, Video, Window, joined
 
 __all__ = ["NO_QUERY", "SPLITS", "Options", "Place", "Relocalization", "imported"]
@@ -141,11 +144,16 @@ def _paired(
         for label, members in by_class.items()
         for place, query in _asked(members, protocol == "weak" and split_of[label] == "train", options, ledger)
     ]
-    numbers: Counter[tuple[str, tuple[int, int]]] = Counter()  # samples so far in one window of one video of a split
-    for split_number, video, _, _, place, query in sorted(asked, key=lambda row: row[:4]):
+    asked.sort(key=itemgetter(0, 1, 2, 3))
+    rows = np.array([(*place.window, *place.target, *query.target) for *_, place, query in asked]).reshape(-1, 6)
+    steps = np.array([(place.step, query.step) for *_, place, query in asked]).reshape(-1, 2)
+    seconds = quantised(rows * steps[:, [0, 0, 0, 0, 1, 1]])  # start and end of window, target and query (samples, 6)
+    numbers: Counter[str] = Counter()  # samples so far in one window of one video of a split
+    for (split_number, *_, place, query), times in zip(asked, seconds.tolist(), strict=True):
         split = SPLITS[split_number]
-        sample = _sample(split, place, query, numbers[f"{split}/{video}", place.window])
-        numbers[f"{split}/{video}", place.window] += 1
+        window = f"{split}/{place.video}/{place.window[0]}-{place.window[1]}"
+        sample = _sample(f"{window}/{numbers[window]}", place, query, times)
+        numbers[window] += 1
         yield split, _unmarked(sample) if protocol == "weak" and split == "train" else sample
 
 
@@ -155,7 +163,7 @@ def _asked(members: Sequence[Place], halved: bool, options: Options, ledger: Led
         return ask(members, members, options, ledger)
     asks = [chance.key(options.seed, place.video, "weak half") % 2 == 0 for place in members]
     searched = [place for place, is_reference in zip(members, asks, strict=True) if is_reference]
-    whole = {place.video: replace(place, target=(0, place.rows), window=(0, place.rows)) for place in searched}
+    whole = {place.video: place._replace(target=(0, place.rows), window=(0, place.rows)) for place in searched}
     references = list(whole.values())
     ledger.drop("another instance of its class in a video that is searched whole", len(searched) - len(references))
     queries = [place for place, is_reference in zip(members, asks, strict=True) if not is_reference]
@@ -192,14 +200,26 @@ def _cropped(
     places: Sequence[Place], order: Mapping[str, Sequence[tuple[str, int, int]]], options: Options, ledger: Ledger
 ) -> list[Place]:
     """Windows that are too long, cropped: by the released draws where the order of those is known, else by ours."""
-    long = {
-        (place.video, *place.target): place
-        for place in places
-        if place.window[1] - place.window[0] > options.max_window
-    }
-    ledger.mended.update({"window cropped": len(long)} if long else {})
-    stream = chance.legacy(0)  # the released script's: one stream over the samples in its order
-    drawn: dict[tuple[str, int, int], tuple[int, int]] = {}
+    long = [place.window[1] - place.window[0] > options.max_window for place in places]
+    named = {(place.video, *place.target): place for place, is_long in zip(places, long, strict=True) if is_long}
+    ledger.mended.update({"window cropped": sum(long)} if named else {})
+    drawn = _redrawn(named, order, options) if order else {}
+    for name in named.keys() - drawn.keys() if order else ():
+        ledger.note("cropped by our own chance: not in the given order", f"{name[0]} {name[1]}-{name[2]}")
+    return [
+        place._replace(window=drawn.get((place.video, *place.target)) or crop(place, options)) if is_long else place
+        for place, is_long in zip(places, long, strict=True)
+    ]
+
+
+def _redrawn(
+    long: Mapping[tuple[str, int, int], Place],
+    order: Mapping[str, Sequence[tuple[str, int, int]]],
+    options: Options,
+) -> dict[tuple[str, int, int], tuple[int, int]]:
+    """The released crops of the windows that are too long: one stream of draws, in the order of the released script."""
+    stream = chance.legacy(0)
+    drawn = {}
     for split in SPLITS:
         for name in order.get(split, ()):
             if name in long:
@@ -207,24 +227,15 @@ def _cropped(
                 first = int(stream.randint(max(name[2] - options.max_window, low),
                                            min(name[1], high - options.max_window) + 1))  # fmt: skip
                 drawn[name] = (first, first + options.max_window)
-    for name in long.keys() - drawn.keys() if order else ():
-        ledger.note("cropped by our own chance: not in the given order", f"{name[0]} {name[1]}-{name[2]}")
-    return [
-        replace(place, window=drawn.get(name) or crop(place.video, place.label, place.target, place.window, options))
-        if (name := (place.video, *place.target)) in long
-        else place
-        for place in places
-    ]
+    return drawn
 
 
-def _sample(split: str, place: Place, query: Place, number: int) -> Sample:
-    start, end = to_seconds(place.target, place.step)
-    query_start, query_end = to_seconds(query.target, query.step)
+def _sample(name: str, place: Place, query: Place, times: Sequence[float]) -> Sample:
     return Sample(
-        id=f"{split}/{place.video}/{place.window[0]}-{place.window[1]}/{number}",
+        id=name,
         label=place.label,
-        query=Query("clip", video=query.video, start=query_start, end=query_end),
-        targets=(Target(start, end, place.label),),
-        video=Window(place.video, *to_seconds(place.window, place.step)),
+        query=Query("clip", video=query.video, start=times[4], end=times[5]),
+        targets=(Target(times[2], times[3], place.label),),
+        video=Window(place.video, times[0], times[1]),
         grid=Grid(place.step, place.window, (place.target,), query.target),
     )

@@ -18,12 +18,13 @@ def ask(
 ) -> Iterator[tuple[Place, Place]]:
     """Each place of one class with its query: the target of one of `clips`, no longer in rows than the window."""
     clip_names = [_name(place) for place in clips]
+    asker_names = clip_names if askers is clips else [_name(place) for place in askers]
     number = {video: i for i, video in enumerate({place.video: None for place in (*askers, *clips)})}
     clip_source = np.array([number[place.video] for place in clips])
     source = np.array([number[place.video] for place in askers])
     length = np.array([place.target[1] - place.target[0] for place in clips])
     room = np.array([place.window[1] - place.window[0] for place in askers])
-    asker_keys = chance.keys(options.seed, map(_name, askers), "relocalization asker")
+    asker_keys = chance.keys(options.seed, asker_names, "relocalization asker")
     clip_keys = chance.keys(options.seed, clip_names, "relocalization query")
     chunk = max(1, 4_000_000 // len(clips))  # askers at a time: bounded memory for a class of any size
     for first in range(0, len(askers), chunk):

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import floor
+from operator import attrgetter
+from typing import NamedTuple
 
 from activity_bench import chance
 from activity_bench.errors import InputError
@@ -39,8 +41,7 @@ class Options:
                              expected=f"at least {self.max_target}, which is max_target")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """One target in its window, before it has a query: rows of its video, `step` seconds each, `rows` in all."""
 
     video: str
@@ -112,19 +113,20 @@ def _windows(
         if target[1] - target[0] > options.max_target:
             ledger.drop(f"longer than {options.max_target} rows")
             continue
-        window = (previous[1], following[0])
-        if window[1] - window[0] > options.max_window:
+        place = Place(video.id, label, target, (previous[1], following[0]), options.step, rows)
+        if following[0] - previous[1] > options.max_window:
             ledger.mended["window cropped"] += 1
-            window = crop(video.id, label, target, window, options)
-        places.append(Place(video.id, label, target, window, options.step, rows))
+            place = place._replace(window=crop(place, options))
+        places.append(place)
     return places
 
 
-def crop(video: str, label: str, target: Rows, window: Rows, options: Options) -> Rows:
+def crop(place: Place, options: Options) -> Rows:
     """A window of `max_window` rows at a place of chance that keeps the target and stays in the wider window."""
+    target, window = place.target, place.window
     low = max(target[1] - options.max_window, window[0])
     high = min(target[0], window[1] - options.max_window)
-    item = f"{video}\0{label}\0{target[0]}-{target[1]}"
+    item = f"{place.video}\0{place.label}\0{target[0]}-{target[1]}"
     first = chance.integer(options.seed, item, "relocalization crop", low, high + 1)
     return first, first + options.max_window
 
@@ -150,31 +152,34 @@ def released(video: Video, counts: Mapping[str, tuple[int, int]], options: Optio
         return []
     ledger.drop("merged into another instance of its class", len(video.instances) - len(merged))
     (frames, rows), duration = counts[video.id], video.duration
-    step = UNIT * duration / frames
-    # the rows in which each merged instance starts and ends
-    edges = [(floor(frames * i.start / duration / UNIT), floor(frames * i.end / duration / UNIT)) for i in merged]
-    places = []
-    for number, (instance, (first, end)) in enumerate(zip(merged, edges, strict=True)):
-        last = min(rows, end + 1)
+    found: list[tuple[str, Rows, list[int]]] = []  # class, target and window, which ends where the class starts again
+    latest: dict[str, tuple[int, list[int]]] = {}  # class -> the row in which its latest instance ends, its window
+    for instance in merged:
+        label = instance.label
+        first = max(0, floor(frames * instance.start / duration / UNIT))
+        end_row = floor(frames * instance.end / duration / UNIT)
+        last, window = min(rows, end_row + 1), [0, rows]
+        if label in latest:
+            window[0], latest[label][1][1] = latest[label][0], min(rows, first + 1)
+        latest[label] = max(0, end_row), window
         if first >= last:
             ledger.drop("past the last row of its video")
         elif last - first > options.max_target:
             ledger.drop(f"longer than {options.max_target} rows")
         else:
-            own = [place for place, other in enumerate(merged) if other.label == instance.label]
-            before, after = [i for i in own if i < number], [i for i in own if i > number]
-            low = edges[before[-1]][1] if before else 0
-            high = min(rows, edges[after[0]][0] + 1) if after else rows
-            places.append(Place(video.id, instance.label, (first, last), (low, high), step, rows))
-    return places
+            if instance.start < 0:
+                ledger.mended["clamped to its video"] += 1
+            found.append((label, (first, last), window))
+    step = UNIT * duration / frames
+    return [Place(video.id, label, target, (low, high), step, rows) for label, target, (low, high) in found]
 
 
-def _merged(instances: Sequence[Instance]) -> list[Instance] | None:
+def _merged(instances: Sequence[Instance]) -> Sequence[Instance] | None:
     """In order of start, overlapping or touching ones of a class merged; None if classes overlap."""
-    merged: list[Instance] = []
     if len(instances) == 1:
-        return [*instances]
-    for instance in sorted(instances, key=lambda instance: instance.start):
+        return instances
+    merged: list[Instance] = []
+    for instance in sorted(instances, key=attrgetter("start")):
         if merged and instance.start <= merged[-1].end:
             if instance.label != merged[-1].label:
                 return None

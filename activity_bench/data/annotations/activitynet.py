@@ -95,35 +95,36 @@ class _Reader:
         self.labels: dict[str, str] = {}  # as the file has them -> as we have them
 
     def video(self, name: str, video: _Video) -> Video:
-        field = f"database.{name:.80}"
-        subset, duration = video.subset, video.duration
+        subset, duration, video_id = video.subset, video.duration, name
         if subset not in OFFICIAL:
-            subset = subset_of(subset, self.path, f"{field}.subset", self.mended)
-        video_id = name
+            subset = subset_of(subset, self.path, f"{_field(name)}.subset", self.mended)
         # a YouTube id has 11 characters and may itself start with v_
-        if name.startswith("v_") and (self.prefixed or len(name) == 13) and len(name) > 2:
+        if (self.prefixed or len(name) == 13) and name.startswith("v_") and len(name) > 2:
             self.mended["v_ before the id"] += 1
             video_id = name[2:]
         if not OFFICIAL_ID.fullmatch(video_id):
-            check_id(video_id, self.path, field)
-        instances = tuple([self._instance(a, i, field) for i, a in enumerate(video.annotations)])
-        if duration is not None:
-            duration = self._seconds(duration, field, "duration")
-        return Video(video_id, duration, subset, instances)
+            check_id(video_id, self.path, _field(name))
+        instances = []
+        for place, annotation in enumerate(video.annotations):
+            start, end = annotation.segment
+            if type(start) is not float or type(end) is not float or not -MAX_SECONDS < start <= end < MAX_SECONDS:
+                where = f"{_field(name)}.annotations[{place}].segment"
+                start, end = (self._seconds(value, f"{where}[{i}]") for i, value in enumerate((start, end)))
+            label = self.labels.get(annotation.label)
+            if label is None:
+                label = check_label(annotation.label, self.path, f"{_field(name)}.annotations[{place}].label")
+                self.labels[annotation.label] = label
+            instances.append(Instance(start, end, label))
+        if duration is not None and (type(duration) is not float or not -MAX_SECONDS < duration < MAX_SECONDS):
+            duration = self._seconds(duration, f"{_field(name)}.duration")
+        return Video(video_id, duration, subset, tuple(instances))
 
-    def _instance(self, annotation: _Annotation, place: int, field: str) -> Instance:
-        start, end = annotation.segment
-        if type(start) is not float or type(end) is not float or not -MAX_SECONDS < start <= end < MAX_SECONDS:
-            where = f"annotations[{place}].segment"
-            start, end = (self._seconds(value, field, f"{where}[{i}]") for i, value in enumerate((start, end)))
-        label = self.labels.get(annotation.label)
-        if label is None:
-            label = check_label(annotation.label, self.path, f"{field}.annotations[{place}].label")
-            self.labels[annotation.label] = label
-        return Instance(start, end, label)
+    def _seconds(self, value: float | str, field: str) -> float:
+        return seconds(value, self.path, field, self.mended)
 
-    def _seconds(self, value: float | str, field: str, name: str) -> float:
-        return seconds(value, self.path, f"{field}.{name}", self.mended)
+
+def _field(name: str) -> str:
+    return f"database.{name:.80}"
 
 
 def _tree(nodes: list[_Node], path: Path) -> Mapping[str, tuple[str, ...]]:

@@ -28,21 +28,19 @@ def read(path: Path) -> Corpus:
     except UnicodeDecodeError:
         raise InputError("not UTF-8 text", file=path, expected="UTF-8") from None
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    mended: Counter[str] = Counter()
-    clips: dict[str, list[Instance]] = defaultdict(list)
-    subsets: dict[str, str] = {}
+    reader = _Reader(path)
     try:
         column = _columns(next(rows, []), path)
         for row in rows:
             if row:
-                _take(row, column, path, rows.line_num, clips, subsets, mended)
+                reader.take(row, column, rows.line_num)
     except csv.Error as error:
         raise InputError(f"not CSV: {error}", file=path, line=rows.line_num) from None
-    if not clips:
+    if not reader.clips:
         raise InputError("no clip in it", file=path, expected=",".join(DEMANDED))
-    videos = tuple(Video(name, None, subsets[name], tuple(instances)) for name, instances in clips.items())
+    videos = tuple(Video(name, None, reader.subsets[name], tuple(clips)) for name, clips in reader.clips.items())
     source = Source(path.name, len(data), sha256(data).hexdigest())
-    return Corpus("kinetics", videos, {}, (source,), dict(sorted(mended.items())))
+    return Corpus("kinetics", videos, {}, (source,), dict(sorted(reader.mended.items())))
 
 
 def _columns(header: list[str], path: Path) -> dict[str, int]:
@@ -55,23 +53,36 @@ def _columns(header: list[str], path: Path) -> dict[str, int]:
     return column
 
 
-def _take(
-    row: list[str], column: dict[str, int], path: Path, line: int,
-    clips: dict[str, list[Instance]], subsets: dict[str, str], mended: Counter[str],
-) -> None:  # fmt: skip
-    if len(row) < len(column):
-        raise InputError(
-            "a row that is too short", file=path, line=line, found=len(row), expected=f"{len(column)} fields"
-        )
-    label, name, start, end, split = (row[column[field]] for field in DEMANDED)
-    name = check_id(name.strip(), path, f"line {line}: youtube_id")
-    spelt: Counter[str] = Counter()  # in CSV every number is text, and no spelling of a subset is official
-    subset = subset_of(split, path, f"line {line}: split", spelt)
-    if subsets.setdefault(name, subset) != subset:
-        raise InputError("a video in two subsets", file=path, line=line, field="youtube_id", found=name)
-    times = [seconds(value, path, field, spelt, line) for field, value in (("time_start", start), ("time_end", end))]
-    clip = Instance(times[0], times[1], check_label(label, path, f"line {line}: label"))
-    if clip in clips[name]:
-        mended["a clip that stands twice"] += 1
-    else:
-        clips[name].append(clip)
+class _Reader:
+    """The clips of one file. A class or a subset is checked where it stands first; `spelt` is what nobody counts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.mended: Counter[str] = Counter()
+        self.spelt: Counter[str] = Counter()  # in CSV every number is text, and no spelling of a subset is official
+        self.clips: dict[str, list[Instance]] = defaultdict(list)
+        self.subsets: dict[str, str] = {}  # of the videos
+        self.labels: dict[str, str] = {}  # as the file has them -> as we have them
+        self.splits: dict[str, str] = {}
+
+    def take(self, row: list[str], column: dict[str, int], line: int) -> None:
+        if len(row) < len(column):
+            raise InputError("a row that is too short", file=self.path, line=line, found=len(row),
+                             expected=f"{len(column)} fields")  # fmt: skip
+        text, name, start, end, split = [row[column[field]] for field in DEMANDED]
+        name = check_id(name.strip(), self.path, f"line {line}: youtube_id")
+        subset = self.splits.get(split)
+        if subset is None:
+            subset = self.splits[split] = subset_of(split, self.path, f"line {line}: split", self.spelt)
+        if self.subsets.setdefault(name, subset) != subset:
+            raise InputError("a video in two subsets", file=self.path, line=line, field="youtube_id", found=name)
+        first = seconds(start, self.path, "time_start", self.spelt, line)
+        last = seconds(end, self.path, "time_end", self.spelt, line)
+        label = self.labels.get(text)
+        if label is None:
+            label = self.labels[text] = check_label(text, self.path, f"line {line}: label")
+        clip = Instance(first, last, label)
+        if clip in self.clips[name]:
+            self.mended["a clip that stands twice"] += 1
+        else:
+            self.clips[name].append(clip)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 
@@ -82,11 +81,12 @@ def check_spellings(labels: Iterable[str], file: Path) -> None:
 
 def seconds(value: float | str, file: Path, field: str, mended: Counter[str], line: int | None = None) -> float:
     """A time; text that spells a number is taken, and counted, where numbers stand."""
-    number = float("nan")
     if isinstance(value, str):
-        with suppress(ValueError):
-            number = float(value)
         mended["number as text"] += 1
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
     else:
         number = value
     if not isfinite(number) or not abs(number) < MAX_SECONDS:
