@@ -13,15 +13,26 @@ from activity_bench.cli.show import out
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--manifest", type=click.Path(path_type=Path), help="Manifest that predictions answer.")
 @click.option("--split", help="Split that predictions answer.")
-def validate(path: Path, manifest: Path | None, split: str | None) -> None:
+@click.option("--format", "format_", help="Format of the predictions, where the content does not tell: ours, "
+              "activitynet, qvhighlights, thumos or csv.")  # fmt: skip
+def validate(path: Path, manifest: Path | None, split: str | None, format_: str | None) -> None:
     """Check a manifest folder, a feature store, or predictions against a manifest, without scoring.
+
+    Every fault of predictions is counted by kind, and the first ten are located.
 
     \b
     activity-bench validate manifest
     activity-bench validate features.h5
     activity-bench validate run/predictions.jsonl --manifest manifest --split test
     """
+    from activity_bench.workflow.validate import FaultyError
     from activity_bench.workflow.validate import validate as verb
 
-    for line in verb(path, manifest, split):
+    try:
+        lines = verb(path, manifest, split, format_=format_)
+    except FaultyError as error:
+        for line in error.lines():
+            out(line)
+        raise
+    for line in lines:
         out(line)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -28,6 +29,7 @@ class _Target(msgspec.Struct, gc=False):
 
 
 class _Window(msgspec.Struct, gc=False):
+    id: str
     start: float
     end: float | None
 
@@ -63,6 +65,7 @@ class Moments:
     """n samples, m targets. On a grid `target_start` and `target_end` are rows, and `step` is the size of a row."""
 
     ids: list[str]  # n of them
+    read_videos: Callable[[], list[str]]  # `videos`, as they are asked for
     window_start: Floats  # (n,) seconds
     window_end: Floats  # (n,) seconds, inf where unknown
     step: Floats  # (n,) seconds a row; nan where there is no grid
@@ -77,10 +80,31 @@ class Moments:
         """Id -> place. Made when needed: answers in the manifest's own order need none."""
         return {name: place for place, name in enumerate(self.ids)}
 
+    @cached_property
+    def videos(self) -> list[str]:
+        """The video of each sample."""
+        return self.read_videos()
 
-def read_moments(manifest: Manifest, split: str) -> Moments:
-    """The columns of a split, verified like every reading of a manifest."""
+    @cached_property
+    def by_video(self) -> dict[str, int]:
+        """Video -> place of its sample, or -2 where it has several."""
+        return places(self.videos)
+
+
+def places(videos: Sequence[str]) -> dict[str, int]:
+    """Video -> place, or -2 for one that stands more than once."""
+    found: dict[str, int] = {}
+    for place, video in enumerate(videos):
+        found[video] = -2 if video in found else place
+    return found
+
+
+def read_moments(manifest: Manifest, split: str, videos: bool = True) -> Moments:
+    """The columns of a split, verified like every reading of a manifest. Without `videos` their names are read again
+    when somebody asks: to keep a million takes a tenth of the whole time.
+    """
     ids: list[str] = []
+    names: list[str] = []
     words: tuple[dict[str | None, int], dict[str | None, int]] = {None: -1}, {None: -1}
     parts: list[tuple[NDArray[np.generic], ...]] = []
     for block in manifest.blocks(split, msgspec.json.Decoder(_Line)):
@@ -88,21 +112,28 @@ def read_moments(manifest: Manifest, split: str) -> Moments:
         columns, sound = _columns(rows, len(ids), words)
         if not sound:
             manifest.verify(split)  # a changed file explains it
-            raise _fault(manifest, split, block)
+            raise first_fault(manifest, split, block, "targets")
         ids += [row.id for row in rows]
+        if videos:
+            names += [row.video.id for row in rows]
         parts.append(columns)
     if not ids:
         raise InputError("this split has no sample", file=manifest.path(split))
     check_ids(ids, manifest.path(split))
-    joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    joined = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
     start, end, step, sample, target_start, target_end, label, part = joined
     return Moments(
-        ids, start, end, step, sample, target_start, target_end,
-        _column(label, words[0]), _column(part, words[1]),
+        ids, lambda: names or _videos(manifest, split), start, end, step, sample, target_start, target_end,
+        column(label, words[0]), column(part, words[1]),
     )  # fmt: skip
 
 
-def _column(codes: NDArray[np.generic], words: dict[str | None, int]) -> Column:
+def _videos(manifest: Manifest, split: str) -> list[str]:
+    return [row.video.id for block in manifest.blocks(split, msgspec.json.Decoder(_Line)) for row in block.items]
+
+
+def column(codes: NDArray[np.generic], words: dict[str | None, int]) -> Column:
+    """Codes and the table that they were made with, as a column."""
     return Column(np.asarray(codes, np.int64), [word for word in words if word is not None])
 
 
@@ -127,12 +158,12 @@ def _columns(
     if any(grids):
         try:
             target_start, target_end, fits = _on_rows(grids, count, start, end, step, target_start, target_end)
-        except (OverflowError, ValueError):  # a row of 400 digits, or not one row for each target: `_fault` says which
+        except (OverflowError, ValueError):  # a row of 400 digits, or not one row a target: `first_fault` says which
             return (), False
         sound = sound and fits
     sample = np.repeat(np.arange(first, first + n), count)
-    label = _encode([row.label for row in rows], words[0])
-    part = _encode([row.part for row in rows], words[1])
+    label = encode([row.label for row in rows], words[0])
+    part = encode([row.part for row in rows], words[1])
     return (start, end, step, sample, target_start, target_end, label, part), sound
 
 
@@ -162,15 +193,16 @@ def _most(differences: Floats) -> float:
     return float(np.abs(differences).max(initial=0.0))
 
 
-def _encode(values: list[str | None], codes: dict[str | None, int]) -> Ints:
+def encode(values: Sequence[str | None], codes: dict[str | None, int]) -> Ints:
+    """A code for each value; `codes`, which begins as {None: -1}, grows."""
     for value in dict.fromkeys(values):
         if value not in codes:
             codes[value] = len(codes) - 1  # None, the first of every table, has -1
     return np.fromiter(map(codes.__getitem__, values), np.int64, len(values))
 
 
-def _fault(manifest: Manifest, split: str, block: Block[_Line]) -> InputError:
-    """The first fault of a block, by the checks that every reading of samples makes."""
+def first_fault(manifest: Manifest, split: str, block: Block[Any], wants: Literal["targets", "classes"]) -> InputError:
+    """The first fault of a block, by the checks that every reading of samples makes, and by what is to be scored."""
     path = manifest.path(split)
     texts = [text for text in block.text.split(b"\n") if text.strip()]
     for place, text in enumerate(texts):
@@ -183,8 +215,10 @@ def _fault(manifest: Manifest, split: str, block: Block[_Line]) -> InputError:
         except InputError as error:
             return InputError(error.problem, file=path, line=line, field=error.field, found=error.found,
                               expected=error.expected)  # fmt: skip
-        if not sample.targets:
+        if wants == "targets" and not sample.targets:
             return InputError(
                 "a sample without a target: nothing can score here", file=path, line=line, field="targets"
             )
+        if wants == "classes" and any((target.label or sample.label) is None for target in sample.targets):
+            return InputError("a target without a class", file=path, line=line, field="targets")
     return InputError("a sample that cannot be scored", file=path, line=block.first_line)

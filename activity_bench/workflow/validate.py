@@ -1,16 +1,52 @@
-"""validate: read a manifest or predictions to the end, and say what is there."""
+"""validate: read a manifest, a feature store or predictions to the end, and say what is there and what is wrong."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from activity_bench.data import manifest as manifests
+from activity_bench.data import predictions as predicted
+from activity_bench.data.canonical import no_gc
+from activity_bench.data.instances import Instances
+from activity_bench.data.predictions import Answers, Faults
+from activity_bench.data.truth import Moments
 from activity_bench.errors import InputError
-from activity_bench.workflow.score import score
+from activity_bench.types import Foreign
+from activity_bench.workflow.judge import suspicions
+from activity_bench.workflow.score import read_truth
+
+FEW = 3  # samples that say the same by chance
 
 
-def validate(path: Path | str, manifest: Path | str | None = None, split: str | None = None) -> list[str]:
-    """What was found sound, a line each; the first fault is raised as an error that locates it.
+class FaultyError(InputError):
+    """A file of predictions with several faults: how many of each kind, and the first ones, located."""
+
+    def __init__(self, file: Path, faults: Faults, warnings: list[str]) -> None:
+        self.kinds, self.first, self.warnings = dict(faults.kinds), faults.located, warnings
+        super().__init__(f"{faults.kinds.total():,} faults", file=file)
+
+    def lines(self) -> list[str]:
+        """Each kind with its count, most frequent first; the first faults; what is suspicious besides."""
+        kinds = sorted(self.kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+        return [
+            *(f"{count:,} x {kind}" for kind, count in kinds),
+            *(str(error) for error in self.first),
+            *(f"warning: {warning}" for warning in self.warnings),
+        ]
+
+
+def validate(
+    path: Path | str,
+    manifest: Path | str | None = None,
+    split: str | None = None,
+    *,
+    format_: str | None = None,
+    foreign: Foreign | None = None,
+) -> list[str]:
+    """What was found sound, a line each. A fault is an error that locates it; of predictions, every fault is counted
+    (`FaultyError`). `foreign` is the policy for files of other formats; without one they are held to our own rules.
 
     >>> validate("manifest")
     """
@@ -24,8 +60,60 @@ def validate(path: Path | str, manifest: Path | str | None = None, split: str | 
     if manifest is None or split is None:
         raise InputError("predictions are checked against what they answer", file=path,
                          expected="--manifest and --split")  # fmt: skip
-    report = score(path, manifest, split, intervals=False)
-    return [f"{path.name}: {report.answered:,} of {report.asked:,} samples answered", *report.warnings]
+    return _predictions(path, manifests.load(Path(manifest)), split, format_, foreign)
+
+
+def _predictions(
+    path: Path, asked: manifests.Manifest, split: str, format_: str | None, foreign: Foreign | None
+) -> list[str]:
+    with no_gc():
+        truth = read_truth(asked, split)
+        answers, faults = predicted.survey(path, truth, asked.digest, foreign, format_)
+    warnings = _frames(faults)
+    if answers is not None:
+        warnings += _suspicious(truth, answers)
+    if faults.kinds.total() == 1:
+        raise faults.located[0]
+    if faults.kinds or answers is None:
+        raise FaultyError(path, faults, warnings)
+    answered = _answered(truth, answers)
+    unanswered = len(truth.ids) - answered
+    if asked.partial:
+        warnings.insert(0, "a partial manifest: its scores are not ranked beside those of the whole one")
+    if unanswered:
+        warnings.insert(0, f"{unanswered:,} of {len(truth.ids):,} samples have no answer and count as 0")
+    return [
+        f"{path.name}: {answered:,} of {len(truth.ids):,} samples answered",
+        *(f"{what}: {count:,}" for what, count in answers.counts.items()),
+        *(f"warning: {warning}" for warning in warnings),
+    ]
+
+
+def _answered(truth: Moments | Instances, answers: Answers) -> int:
+    return len(np.unique(answers.sample[answers.sample >= 0]))
+
+
+def _frames(faults: Faults) -> list[str]:
+    """Whether times look like frames: most of them past their windows."""
+    if not faults.past or faults.past < faults.segments / 2:
+        return []
+    what = ", and every time is a whole number" if faults.whole else ""
+    return [f"{faults.past:,} of {faults.segments:,} segments end past their windows{what}: times are in seconds here, "
+            "not in frames"]  # fmt: skip
+
+
+def _suspicious(truth: Moments | Instances, answers: Answers) -> list[str]:
+    """What is legal and looks wrong all the same."""
+    warnings = suspicions(truth, answers, {})
+    count = np.unique(answers.sample[answers.sample >= 0], return_counts=True)[1]
+    empty = int(np.count_nonzero(answers.end <= answers.start))
+    if empty:
+        warnings.append(f"{empty:,} segments have no length and hit nothing")
+    if len(count) > FEW and count[0] > 1 and np.ptp(count) == 0:
+        warnings.append(f"every sample has {count[0]:,} segments: the file may have been cut at that number")
+    if len(count) > FEW and np.ptp(answers.start) == np.ptp(answers.end) == 0 and len(np.unique(truth.window_end)) > 1:
+        warnings.append(f"every segment is [{answers.start[0]}, {answers.end[0]}], whatever its video")
+    return warnings
 
 
 def _store(path: Path) -> list[str]:

@@ -22,7 +22,7 @@ METHODS = ["random", "statistical-prior", "full-window", "oracle"]
 COLUMNS = [
     "rank", "method", "benchmark", "version", "split", "manifest_digest",
     *(f"{metric}{end}" for metric in MOMENTS.scores for end in ("", "_low", "_high")),
-    "asked", "answered", "features", "source", "date",
+    "tied_with_best", "tied_by", "asked", "answered", "features", "source", "date",
 ]  # fmt: skip
 Cli = Callable[..., Any]
 Holds = Callable[[Path], dict[str, bytes | None]]
@@ -48,6 +48,7 @@ def test_what_a_run_leaves(way: Path) -> None:
         assert sorted(path.name for path in (way / method).iterdir()) == [
             "predictions.jsonl",
             "report.json",
+            "report.rows.npz",
             "run.json",
         ]
         report, run = page(way / method / "report.json"), page(way / method / "run.json")
@@ -81,7 +82,8 @@ def test_score_says_what_the_run_said(way: Path, cli: Cli, tmp_path: Path) -> No
                "--json", tmp_path / "deep" / "r.json")  # fmt: skip
     one, other = page(tmp_path / "deep" / "r.json"), page(way / "random" / "report.json")
     one.pop("created"), other.pop("created")
-    assert one == other
+    rows = one.pop("rows"), other.pop("rows")
+    assert (one, rows[0]["sha256"]) == (other, rows[1]["sha256"])
     table = [line.split("\t") for line in told.stdout.splitlines()]
     assert table[0] == ["metric", "score", "low", "high"]
     assert {row[0]: row[1] for row in table[1:]} == {name: f"{value:.4f}" for name, value in one["metrics"].items()}
@@ -280,8 +282,8 @@ def test_a_run_on_a_detection_manifest_leaves_its_answers(way: Path, cli: Cli, t
     cli("simulate", "corpus", "--out", tmp_path / "c")
     cli("build-dataset", "detection", "--annotations", tmp_path / "c/thumos/annotations_test", "--out", tmp_path / "m")
     said = cli("run-baseline", "oracle", "--manifest", tmp_path / "m", "--split", "test", "--out", tmp_path / "run")
-    assert "no protocol scores this kind of manifest yet" in said.stderr
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["predictions.jsonl", "run.json"]
+    assert "protocol activitynet" in said.stderr
+    assert set(page(tmp_path / "run" / "report.json")["metrics"].values()) == {1.0}
     lines = (tmp_path / "run/predictions.jsonl").read_text(encoding="utf-8").splitlines()
     assert all(len(row["segments"]) == len(row["labels"]) for row in map(json.loads, lines[1:]))
     cli("run-baseline", "random", "--manifest", tmp_path / "m", "--split", "test", "--out", tmp_path / "r", code=2)

@@ -24,6 +24,7 @@ from activity_bench.simulation.corpus import files
 from activity_bench.types import Grid, Query, Sample, Segment, Target, Window
 from activity_bench.workflow.build import build_dataset
 from activity_bench.workflow.export import export_manifest, import_manifest
+from activity_bench.workflow.run import run_method
 from tests import tiny
 
 pytestmark = pytest.mark.quick
@@ -429,7 +430,12 @@ MOMENT = {"qid": "test/a", "vid": "a", "duration": 9.0, "relevant_windows": [[1,
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"query_video": None}, r"test.jsonl:2: query_video: a query in words alone"),
+        ({"query_video": None}, r"test.jsonl:2: query_video: half a query; found \['query_window'\]"),
+        ({"query_window": None}, r"test.jsonl:2: query_video: half a query"),
+        ({"query_kind": "image"}, r"test.jsonl:2: query_video: half a query"),
+        ({"query_video": None, "query_window": None, "query": " "}, r"test.jsonl:2: query: a query without words"),
+        ({"query_video": None, "query_window": None, "query": "x" * 10_001}, r"test.jsonl:2: query: a query without"),
+        ({"query_video": None, "query_window": None, "query_kind": "clip"}, r"test.jsonl:2: query_video: half a query"),
         ({"relevant_windows": [[2, 1]]}, "start < end"),
         ({"relevant_windows": [[1, 20]]}, "inside the video's window"),
         ({"relevant_windows": "no"}, r"test.jsonl:2: relevant_windows"),
@@ -567,8 +573,48 @@ def test_the_released_lists_are_the_built_manifest(released: Manifest, real_data
 @pytest.mark.real
 def test_the_real_highlights_ask_in_words(real_data: Path, tmp_path: Path) -> None:
     file = real_data / "predictions" / "lighthouse_qvhighlights_val_release.jsonl"
-    with pytest.raises(InputError, match=r"lighthouse_qvhighlights_val_release.jsonl:1: query_video: a query in words"):
-        import_manifest(file, "qvhighlights", tmp_path / "out")
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    made = import_manifest(file, "qvhighlights", tmp_path / "m")
+    samples = made.samples("val")
+    assert (len(samples), sum(len(sample.targets) for sample in samples)) == (1550, 2803)
+    for row, sample in zip(rows, samples, strict=True):
+        assert (sample.id, sample.query, sample.video.id) == (
+            str(row["qid"]),
+            Query("text", text=row["query"]),
+            row["vid"],
+        )
+        assert [[target.start, target.end] for target in sample.targets] == row["relevant_windows"]
+        assert sample.video.end == row["duration"]
+
+
+def test_queries_in_words_come_back(tmp_path: Path) -> None:
+    row = {"qid": 7, "query": "Wer springt?\n é", "vid": "a", "duration": 9.0, "relevant_windows": [[1, 2], [3, 4]]}
+    (tmp_path / "highlight_val_release.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    made = import_manifest(tmp_path / "highlight_val_release.jsonl", "qvhighlights", tmp_path / "m")
+    (sample,) = made.samples("val")
+    assert (sample.id, sample.question().query.text) == ("7", row["query"])
+    for format_ in LOSSLESS:
+        out = tmp_path / format_ if format_ != "croissant" else made.folder / "croissant.json"
+        export_manifest(made.folder, format_, out)
+        source = made.folder if format_ == "croissant" else out
+        assert import_manifest(source, format_, tmp_path / f"{format_} back").digest == made.digest
+    (line,) = (tmp_path / "qvhighlights" / "val.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["query"] == row["query"]
+
+
+def test_words_are_answered_by_who_needs_no_query(tmp_path: Path) -> None:
+    rows = [{"qid": i, "query": "somebody dives", "vid": f"v{i}", "duration": 9.0 + i, "relevant_windows": [[1, 2 + i]]}
+            for i in range(3)]  # fmt: skip
+    for split in ("train", "test"):
+        text = "".join(json.dumps({**row, "qid": f"{split} {row['qid']}"}) + "\n" for row in rows)
+        (tmp_path / "lines").mkdir(exist_ok=True)
+        (tmp_path / "lines" / f"{split}.jsonl").write_text(text, encoding="utf-8")
+    made = import_manifest(tmp_path / "lines", "qvhighlights", tmp_path / "m")
+    for method in ("random", "full-window", "statistical-prior", "oracle"):
+        assert run_method(method, made.folder, "test", tmp_path / method).report.answered == 3
+    asks_clips = catalog.load("method", catalog.METHODS, "frame-level")
+    with pytest.raises(InputError, match=r"query.kind of test 0: frame-level asks with clips alone; found 'text'"):
+        list(asks_clips(asks_clips.options_class(), 0, None).predict(made.samples("test")))
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------

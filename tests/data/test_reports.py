@@ -1,18 +1,22 @@
-"""Reports come back as they were written; a leaderboard's CSV runs nothing in a spreadsheet."""
+"""Reports and their rows come back as they were written; a leaderboard's CSV runs nothing in a spreadsheet."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activity_bench.data.reports import Asked, Report, cell, now, read_report, write_csv, write_page
-from activity_bench.data.shipped import digests, published
+from activity_bench.data.board import cell, write_csv
+from activity_bench.data.reports import Asked, Report, now, read_report, read_rows, write_page, write_report
 from activity_bench.errors import InputError
 
 pytestmark = pytest.mark.quick
@@ -109,34 +113,110 @@ def test_a_csv_file_has_every_row(tmp_path: Path) -> None:
     ]
 
 
-def test_the_published_figures_are_sound() -> None:
-    figures = published()
-    assert figures
-    for figure in figures:
-        assert 0 <= float(figure["value"]) <= 1
-        assert figure["status"] in ("published", "cited")
-        assert figure["metric"].split("@")[0] in ("mIoU", "IoU", "top1-mAP", "mAP")
-    keys = [tuple(figure[k] for k in ("paper", "table", "row", "split", "part", "metric")) for figure in figures]
-    assert len(set(keys)) == len(keys)
+# ---- rows -----------------------------------------------------------------------------------------------------------
+
+MOMENT = {"iou": np.array([0.0, 1 / 3, 1.0]), "video": np.array([0, 1, 1])}
+DETECTION = {
+    "sample": np.array([0, 2, -1, 1]), "label": np.array([0, 0, 0, 1]), "truth": np.array([[0, -1, -1, 1]] * 2),
+    "counted": np.ones((2, 4), bool), "truth_sample": np.array([0, 1]), "truth_label": np.array([0, 1]),
+    "samples": np.array(3), "classes": np.array(2),
+}  # fmt: skip
 
 
-def test_a_published_mean_is_the_mean() -> None:
-    """The papers print means to three digits; a typing error in any cell of a row would show here."""
-    rows: dict[tuple[str, ...], dict[str, float]] = {}
-    for figure in published():
-        where = tuple(figure[key] for key in ("paper", "table", "row", "split", "part"))
-        rows.setdefault(where, {})[figure["metric"]] = float(figure["value"])
-    means = {w: r for w, r in rows.items() if "top1-mAP" in r and sum(k.startswith("top1-mAP@") for k in r) == 5}
-    assert means
-    wrong = {
-        w: (r["top1-mAP"], sum(v for k, v in r.items() if "@" in k) / 5)
-        for w, r in means.items()
-        if abs(r["top1-mAP"] - sum(v for k, v in r.items() if "@" in k) / 5) > 0.0011
-    }
-    # As the papers have them: "Stat. prior" prints .023 at 0.7 and a mean that .08 there would give, and Table 3's last
-    # row prints .190 over shares whose mean is .1914.
-    assert {w[1:3] for w in wrong} <= {("Table 4", "Stat. prior"), ("Table 3", "alpha = 0, weak")}, wrong
+def detections() -> Report:
+    return report(manifest=Asked("m", "1", "test", "sha256:00", "detection"))
 
 
-def test_digests_are_digests() -> None:
-    assert all(row["digest"].startswith("sha256:") and len(row["digest"]) == 71 for row in digests())
+@pytest.mark.parametrize(("made", "rows"), [(report(), MOMENT), (detections(), DETECTION)])
+def test_rows_come_back_to_the_last_bit(tmp_path: Path, made: Report, rows: dict[str, Any]) -> None:
+    write_report(tmp_path / "r.json", made, rows)
+    read = read_report(tmp_path / "r.json")
+    assert read.rows is not None and read.rows["file"] == "r.rows.npz"
+    found = read_rows(tmp_path / "r.json", read)
+    assert sorted(found) == sorted(rows)
+    for name, values in rows.items():
+        assert np.array_equal(found[name], values) and found[name].dtype == values.dtype
+    with np.load(tmp_path / "r.rows.npz", allow_pickle=False) as plain:  # anybody can read it
+        assert sorted(plain) == sorted(rows)
+    first = (tmp_path / "r.rows.npz").read_bytes()
+    turned = {name: np.asfortranarray(values) if values.ndim else values for name, values in reversed(rows.items())}
+    write_report(tmp_path / "r.json", made, turned)
+    assert (tmp_path / "r.rows.npz").read_bytes() == first
+
+
+def test_a_report_without_rows_says_how_to_get_them(tmp_path: Path) -> None:
+    write_report(tmp_path / "r.json", report())
+    assert list(tmp_path.iterdir()) == [tmp_path / "r.json"]
+    with pytest.raises(InputError, match="Score again with --json"):
+        read_rows(tmp_path / "r.json", read_report(tmp_path / "r.json"))
+
+
+def test_rows_of_another_hand_stay(tmp_path: Path) -> None:
+    (tmp_path / "r.rows.npz").write_bytes(b"mine")
+    with pytest.raises(InputError, match="refusing to replace"):
+        write_report(tmp_path / "r.json", report(), MOMENT)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.rows.npz"]
+
+
+def harmful(kind: str) -> bytes:
+    """An npz file that asks for what it may not have."""
+    stream = io.BytesIO()
+    if kind == "objects":
+        np.savez(stream, iou=np.array([{}, {}, {}], object), video=MOMENT["video"])
+    elif kind == "compressed":
+        np.savez_compressed(stream, iou=np.zeros(3), video=MOMENT["video"])
+    elif kind == "text":
+        np.savez(stream, iou=np.array(["a", "b", "c"]), video=MOMENT["video"])
+    elif kind == "huge":
+        head = io.BytesIO()
+        np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (1 << 50,)})
+        with zipfile.ZipFile(stream, "w") as archive:
+            archive.writestr("iou.npy", head.getvalue() + bytes(24))
+    elif kind == "no npy":
+        with zipfile.ZipFile(stream, "w") as archive:
+            archive.writestr("iou.npy", "text")
+    else:
+        stream.write(b"PK\x03\x04 but no zip")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["objects", "compressed", "text", "huge", "no npy", "no zip"])
+def test_no_array_runs_or_takes_memory(tmp_path: Path, kind: str) -> None:
+    data = harmful(kind)
+    (tmp_path / "r.rows.npz").write_bytes(data)
+    named = report(rows={"file": "r.rows.npz", "sha256": hashlib.sha256(data).hexdigest()})
+    write_page(tmp_path / "r.json", named)
+    with pytest.raises(InputError, match=r"r\.rows\.npz: not arrays that can be read safely"):
+        read_rows(tmp_path / "r.json", read_report(tmp_path / "r.json"))
+
+
+@pytest.mark.parametrize("name", ["", "../r.rows.npz", "/etc/passwd", "."])
+def test_rows_are_beside_the_report_and_nowhere_else(tmp_path: Path, name: str) -> None:
+    write_page(tmp_path / "r.json", report(rows={"file": name, "sha256": "00"}))
+    with pytest.raises(InputError, match=r"r\.json|this is a folder"):
+        read_rows(tmp_path / "r.json", read_report(tmp_path / "r.json"))
+
+
+WRONG: list[tuple[Report, dict[str, Any], str]] = [
+    (report(), {"iou": MOMENT["iou"]}, "lacks one of iou, video"),
+    (report(), {**MOMENT, "iou": np.zeros(4)}, "iou has shape"),
+    (report(), {**MOMENT, "iou": np.array([0, np.nan, 1])}, "iou is not all in 0 to 1"),
+    (report(), {**MOMENT, "video": np.array([0, 1, -1])}, "no code of a video"),
+    (report(), {**MOMENT, "video": np.zeros(3)}, "no code of a video"),
+    (report(), {**MOMENT, "mAP@0.5": np.full(3, 1.5)}, "mAP@0.5 is not all in 0 to 1"),
+    (detections(), {**DETECTION, "samples": np.array(4)}, "4 samples, and 3 were asked"),
+    (detections(), {**DETECTION, "truth": np.zeros((2, 3), int)}, "shapes that do not fit"),
+    (detections(), {**DETECTION, "counted": np.ones((1, 4), bool)}, "shapes that do not fit"),
+    (detections(), {**DETECTION, "counted": np.ones((2, 4))}, "counted holds"),
+    (detections(), {**DETECTION, "sample": np.array([0, 3, 0, 0])}, "sample holds"),
+    (detections(), {**DETECTION, "label": np.array([0, 0, 2, 0])}, "label holds"),
+    (detections(), {**DETECTION, "truth": np.full((2, 4), 2)}, "truth holds"),
+    (detections(), {**DETECTION, "truth_label": np.array([0, -1])}, "truth_label holds"),
+]
+
+
+@pytest.mark.parametrize(("made", "rows", "said"), WRONG)
+def test_rows_that_no_report_has(tmp_path: Path, made: Report, rows: dict[str, Any], said: str) -> None:
+    write_report(tmp_path / "r.json", made, rows)
+    with pytest.raises(InputError, match=said):
+        read_rows(tmp_path / "r.json", read_report(tmp_path / "r.json"))

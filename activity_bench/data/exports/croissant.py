@@ -79,7 +79,7 @@ LINE = tuple(
         ("video", "text", "id of the video that is searched", "video", "$.id"),
         ("start", "number", "where the searched window starts, seconds of the original video", "video", "$.start"),
         ("end", "number", "where it ends; null where no duration is known", "video", "$.end"),
-        ("query_kind", "text", "image, clip or classes", "query", "$.kind"),
+        ("query_kind", "text", "image, clip, classes or text", "query", "$.kind"),
         ("query_video", "text", "id of the video that the query was taken from", "query", "$.video"),
         ("query_time", "number", "second of an image query", "query", "$.time"),
         ("query_start", "number", "where a clip query starts", "query", "$.start"),

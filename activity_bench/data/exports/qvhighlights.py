@@ -29,7 +29,8 @@ from activity_bench.types import Grid, Query, Sample, Source, Target, Window
 
 CLIP = 2.0  # seconds
 SALIENCY = [4, 4, 4]
-NAMES = re.compile(r"highlight_([A-Za-z0-9-]+)_release")  # as the official files are called
+MAX_TEXT = 10_000  # characters of a query in words
+NAMES = re.compile(r"(?:\w*_)?(?:qv)?highlights?_([A-Za-z0-9-]+)_(?:release|with_gt)")  # of the official files
 
 
 def write(export: Export) -> Iterator[tuple[str, bytes]]:
@@ -44,14 +45,14 @@ def _row(sample: Sample, file: Path) -> dict[str, Any]:
     start, end = sample.video.bounds()
     if query.kind == "classes":
         raise InputError("a query that is a list of classes", file=file, field="query.kind", found=query.kind,
-                         expected="image or clip")  # fmt: skip
+                         expected="image, clip or text")  # fmt: skip
     windows = [[target.start, target.end] for target in sample.targets]
     clips = sorted({clip for first, last in windows for clip in range(floor(first / CLIP), ceil(last / CLIP))})
     labels = [target.label for target in sample.targets]
     grid = sample.grid
     row = {
         "qid": sample.id,
-        "query": query.label or sample.label or "",
+        "query": query.text or query.label or sample.label or "",
         "vid": sample.video.id,
         "duration": end,
         "window": [start, end],
@@ -75,6 +76,7 @@ class _Line(msgspec.Struct):
     qid: str | int
     vid: str
     duration: float
+    query: str | None = None
     relevant_windows: list[tuple[float, float]] = []
     window: tuple[float, float] | None = None
     query_kind: str | None = None
@@ -90,7 +92,7 @@ class _Line(msgspec.Struct):
 
 
 def read(path: Path, tables: Mapping[str, Any]) -> Imported:
-    """The samples of one file, or of a folder of them; a query that is a text is refused: no benchmark here asks so."""
+    """The samples of one file, or of a folder of them."""
     decoder = msgspec.json.Decoder(_Line)
     samples: list[tuple[str, Sample]] = []
     sources = []
@@ -134,8 +136,14 @@ def _query(line: _Line) -> Query:
     if line.query_video is not None and line.query_time is not None and line.query_kind != "clip":
         return Query("image", video=line.query_video, time=quantise(line.query_time), label=line.query_label,
                      distance=line.query_distance)  # fmt: skip
-    raise InputError("a query in words alone, which no benchmark here asks", field="query_video",
-                     found=line.query_video, expected="query_video with query_window or query_time")  # fmt: skip
+    asks = [name for name in ("query_video", "query_window", "query_time") if getattr(line, name) is not None]
+    if asks or line.query_kind not in (None, "text"):
+        raise InputError("half a query", field="query_video", found=asks or line.query_kind,
+                         expected="query_video with query_window or query_time, or words alone")  # fmt: skip
+    if not (line.query or "").strip() or len(line.query or "") > MAX_TEXT:
+        raise InputError("a query without words", field="query", found=line.query,
+                         expected=f"1 to {MAX_TEXT:,} characters")  # fmt: skip
+    return Query("text", text=line.query)
 
 
 QVHIGHLIGHTS = Format(
