@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 from activity_bench import chance
 from activity_bench.errors import InputError
@@ -161,8 +162,10 @@ def _add(video: Video, start: float, end: float, label: str | None = None) -> Vi
     return replace(video, instances=(*video.instances, Instance(start, end, label or video.instances[-1].label)))
 
 
-def _last(video: Video, **changes: float | str) -> Video:
-    return replace(video, instances=(*video.instances[:-1], replace(video.instances[-1], **changes)))  # type: ignore[arg-type]
+def _last(video: Video, **changes: Any) -> Video:
+    *others, last = video.instances
+    changed = Instance(**{"start": last.start, "end": last.end, "label": last.label, **changes})
+    return replace(video, instances=(*others, changed))
 
 
 def _past_end(video: Video, excess: float) -> Video:

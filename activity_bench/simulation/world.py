@@ -1,74 +1,40 @@
-"""The simulated world: features of any video of which it is known what happens in it.
-
-Row `t` of a video, in `dim` numbers that each vector below draws from the unit normal:
-
-    x[t] = activities + appearance * (cos(a) A + sin(a) A') + background * B[t] + noise * E[t],  a = drift * minutes
-
-- activities: every instance has a start, a middle and an end, a third of it each, with a vector each. A row adds each
-  vector times the share of the row's window that lies in that third: boundaries blur as they do in real features.
-- a phase's vector: sqrt(1 - order) * V(class) + sqrt(order) * V(class, phase), so two phases of a class correlate
-  `1 - order`.
-- V on the class tree: sqrt(kinship) * V(parent) + sqrt(1 - kinship) * its own draw. Siblings correlate `kinship`,
-  cousins `kinship^2`, classes of different top nodes 0. A class that the tree lacks is kin to none.
-- A, A': how this video looks; a slow turn from one to the other.
-- B: a first-order autoregression, correlation `memory^lag`. E: white.
+"""The simulated world: features of any video of which it is known what happens in it. docs/world.md has the equations.
 
 Everything is a function of the seed and of a name (class, video), never of a stream: a video alone, in any order, on
-any worker is the same array. What is drawn for row `t` does not depend on how many rows follow. Bits may differ between
-NumPy versions (its normals are not promised) and in the last place between machines (cos, sin).
+any worker is the same array. What is drawn for row `t` does not depend on how many rows follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from functools import cached_property
 from hashlib import sha256
-from math import isfinite, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from activity_bench import chance
 from activity_bench.data import canonical
 from activity_bench.data.features import Attributes, Timing
+from activity_bench.data.features.images import Image
 from activity_bench.data.features.store import digest_of, sha256_of
 from activity_bench.errors import InputError, unknown
-from activity_bench.segments import merge
-from activity_bench.simulation.classes import ROOT
-from activity_bench.simulation.processes import Rows, autoregression
-from activity_bench.types import MICROSECOND, Instance, Video
+from activity_bench.simulation.concepts import Concepts
+from activity_bench.simulation.content import Content
+from activity_bench.simulation.happenings import Event, coverage, events
+from activity_bench.simulation.images import Images
+from activity_bench.simulation.parameters import SCENES, WorldOptions
+from activity_bench.simulation.processes import Rows, generator, normals, overlapped, slow_noise
+from activity_bench.types import MICROSECOND, Video
 
-MODEL = "world 1"  # the equations above: they change, it changes
-PHASES = ("start", "middle", "end")
+__all__ = ["C3D", "World", "WorldOptions"]
+
+MODEL = "world 3"  # the equations: they change, it changes
 C3D = Timing(fps=30.0, window=16, stride=16, offset=0)  # units of 16 frames that do not overlap
-
-
-@dataclass(frozen=True)
-class WorldOptions:
-    """The world's parameters; strengths are in units of an activity's own vector."""
-
-    seed: int = field(default=0, metadata={"help": "of every vector"})
-    dim: int = field(default=64, metadata={"help": "numbers a row"})
-    noise: float = field(default=4.0, metadata={"help": "white noise; the parameter meant to be calibrated"})
-    appearance: float = field(default=1.0, metadata={"help": "how much videos differ whatever happens in them"})
-    drift: float = field(default=0.5, metadata={"help": "radians a minute by which a video's appearance turns"})
-    background: float = field(default=1.0, metadata={"help": "slow noise that goes on behind everything"})
-    memory: float = field(default=0.9, metadata={"help": "correlation of the slow noise from row to row"})
-    kinship: float = field(default=0.5, metadata={"help": "share of a class's variance that is its parent's"})
-    order: float = field(default=0.5, metadata={"help": "share of a phase's variance that is not its class's"})
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.dim <= 65536:
-            raise InputError("out of range", field="dim", found=self.dim, expected="1 to 65536")
-        for name in ("noise", "appearance", "drift", "background"):
-            if not (isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise InputError("out of range", field=name, found=getattr(self, name), expected="0 or more, finite")
-        for name in ("kinship", "order"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError("out of range", field=name, found=getattr(self, name), expected="0 to 1")
-        if not 0 <= self.memory < 1:
-            raise InputError("out of range", field="memory", found=self.memory, expected="0 or more, below 1")
+UNIT = C3D.step  # seconds to which `memory` refers
+CALIBRATED_DIM = 500  # at other sizes the noise is scaled so that distances between rows stay as hard to tell
+HOME = 3  # scenes of a video
+MOST_BYTES = 1 << 27  # of one video; making it takes thrice as much
 
 
 class World:
@@ -78,19 +44,19 @@ class World:
         self,
         options: WorldOptions,
         tree: Mapping[str, tuple[str, ...]],  # label -> its ancestors, nearest first
-        videos: Iterable[Video],  # what happens in each: a corpus's, or those of `content.contents`
-        timing: Timing = C3D,
+        videos: Content | Iterable[Video],  # what happens in each: a corpus's, or `content.contents` of a manifest
+        timing: Timing | None = None,  # C3D units, `stride` frames from each to the next, unless another is given
     ) -> None:
-        self.options, self.timing, self.dim = options, timing, options.dim
-        self._tree = {label: tuple(name for name in path if name != ROOT) for label, path in sorted(tree.items())}
-        self._videos = {video.id: video for video in videos}
-        self._phases: dict[str, Rows] = {}  # label -> (3, dim), drawn once
+        self.options, self.dim = options, options.dim
+        self.timing = timing or replace(C3D, stride=options.stride)
+        self.concepts = Concepts(options, tree)
+        self.content = videos if isinstance(videos, Content) else Content.of(videos)
         self._latest: tuple[str, Rows] | None = None  # windows of one video are mostly read one after another
 
-    @property
+    @cached_property
     def attributes(self) -> Attributes:
         """What a store of these features states; the options and the tree stand in for the weights."""
-        weights = {"model": MODEL, "options": asdict(self.options), "tree": self._tree}
+        weights = {"model": MODEL, "options": asdict(self.options), "tree": self.concepts.tree}
         return Attributes(
             backbone="simulated", weights_sha256=sha256(canonical.line(weights)).hexdigest(),
             decoder="none", decoder_version="none", layer="none", projection="none",
@@ -105,13 +71,13 @@ class World:
 
     def ids(self) -> list[str]:
         """The videos, sorted."""
-        return sorted(self._videos)
+        return sorted(self.content.videos)
 
     def rows(self, video: str) -> int:
         """How many rows a video has."""
         found = self._video(video)
         duration = max((i.end for i in found.instances), default=0.0) if found.duration is None else found.duration
-        return self.timing.rows_for(duration + MICROSECOND)  # a manifest's times are rounded, perhaps downwards
+        return self._timing(video).rows_for(duration + MICROSECOND)  # a manifest's times are rounded, perhaps downwards
 
     def read(self, video: str, first: int = 0, last: int | None = None) -> Rows:
         """Rows [first, last) of a video: (rows, dim). `last` beyond the last row is the last row."""
@@ -124,74 +90,109 @@ class World:
             self._latest = latest = video, self._make(video)
         return latest[1][first:last].copy()
 
+    def frames(self) -> list[tuple[str, float]]:
+        """The images that are asked with, sorted: the video and the second of each."""
+        return sorted(self.content.frames)
+
+    def image(self, video: str, time: float) -> Image:
+        """What an image query shows: regions, boxes and a global feature."""
+        return self.image_parts(video, time)[0]
+
+    def image_parts(self, video: str, time: float) -> tuple[Image, NDArray[np.int64]]:
+        """An image, and which of its regions are its activity's objects: nothing that a method is told."""
+        return self._images.make(video, time, int(self.scenes(video, [time])[0]))
+
+    def things(self) -> Rows:
+        """What the context of images shows but for other activities: (things, region_dim)."""
+        return self._images.things
+
+    def word(self, label: str) -> Rows:
+        """The vector of a class's name: (word_dim,)."""
+        return self.concepts.word(label)
+
     def phases(self, label: str) -> Rows:
-        """The vectors of an activity's start, middle and end: (3, dim)."""
-        if label not in self._phases:
-            own = sqrt(self.options.order) * np.stack([self._kin(label, phase) for phase in PHASES])
-            self._phases[label] = (sqrt(1 - self.options.order) * self._kin(label, "class") + own).astype(np.float32)
-        return self._phases[label]
+        """The vectors of an activity's start, middle and end in untrimmed videos: (3, dim)."""
+        return self.concepts.rows(self.concepts.path(label))
+
+    def events(self, video: str) -> list[Event]:
+        """All that is to be seen in a video, the annotated activities first."""
+        return events(self._video(video), self.concepts, video in self.content.trimmed)
+
+    def scenes(self, video: str, seconds: Iterable[float]) -> NDArray[np.int64]:
+        """Which scene is behind what happens, at each of some seconds: shots of a few scenes of the video's own."""
+        seconds = np.asarray(list(seconds), np.float64)
+        units = (seconds / UNIT).astype(np.int64)
+        draw = generator(self.options.seed, video, "shots")
+        home = draw.integers(0, SCENES, HOME)
+        drawn = draw.random((int(units.max(initial=0)) + 1, 2))
+        drawn[0, 0] = 0.0  # a video begins with a shot
+        cut = np.where(drawn[:, 0] < -np.expm1(-UNIT / self.options.shot), np.arange(len(drawn)), 0)
+        began = np.maximum.accumulate(cut)[units]  # the unit in which the shot began
+        return np.asarray(home[(drawn[began, 1] * HOME).astype(np.int64)], np.int64)
 
     # ---- how it is made ---------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _images(self) -> Images:
+        return Images(self.concepts, self.content.frames)
+
+    @cached_property
+    def _scenes(self) -> Rows:
+        return normals(self.options.seed, "", "scenes", SCENES, self.dim)
+
+    def _timing(self, video: str) -> Timing:
+        """When the rows of a video lie: on its grid, 16 frames of the video's own rate a row, where it has one."""
+        step = self.content.steps.get(video)
+        return self.timing if step is None else replace(self.timing, fps=C3D.stride / step)
+
     def _video(self, video: str) -> Video:
-        if video not in self._videos:
-            raise unknown("video", video, self._videos)
-        return self._videos[video]
-
-    def _kin(self, label: str, part: str) -> NDArray[np.float64]:
-        """V(class, part): down the tree, each node keeps `kinship` of its parent's variance. (dim,)"""
-        path = (*reversed(self._tree.get(label, ())), label)
-        kept, fresh = sqrt(self.options.kinship), sqrt(1 - self.options.kinship)
-        vector: NDArray[np.float64] = self._normal("\0".join(path[:1]), f"class {part}", 1)[0].astype(np.float64)
-        for depth in range(2, len(path) + 1):
-            vector = kept * vector + fresh * self._normal("\0".join(path[:depth]), f"class {part}", 1)[0]
-        return vector
-
-    def _normal(self, item: str, purpose: str, rows: int) -> Rows:
-        """Unit normal draws that belong to this item and purpose; the first rows do not depend on their number."""
-        generator = np.random.Generator(np.random.Philox(key=chance.key(self.options.seed, item, f"world {purpose}")))
-        return generator.standard_normal((rows, self.dim), np.float32)
+        if video not in self.content.videos:
+            raise unknown("video", video, self.content.videos)
+        return self.content.videos[video]
 
     def _make(self, video: str) -> Rows:
         """All rows of a video: (rows, dim)."""
         options, rows = self.options, self.rows(video)
-        features = self._normal(video, "noise", rows) * np.float32(options.noise)
-        if options.background:
-            slow = autoregression(self._normal(video, "background", rows), options.memory)
-            features += np.float32(options.background) * slow
-        starts = (self.timing.offset + self.timing.stride * np.arange(rows)) / self.timing.fps  # (rows,) seconds
+        if rows * self.dim * 4 > MOST_BYTES:
+            raise InputError("a video too long to be held in memory", field=video, found=f"{rows:,} rows",
+                             expected=f"at most {MOST_BYTES // 4 // self.dim:,} at dim {self.dim}",
+                             hint="Check its times, or take a smaller dim.")  # fmt: skip
+        timing = self._timing(video)
+        features = self._noise(video, rows)
+        starts = (timing.offset + timing.stride * np.arange(rows)) / timing.fps  # (rows,) seconds
         if options.appearance:
-            looks = self._normal(video, "appearance", 2)
+            looks = normals(options.seed, video, "appearance", 2, self.dim)
             angle = options.drift / 60 * starts[:, None]  # (rows, 1)
-            turn = options.appearance * np.concatenate([np.cos(angle), np.sin(angle)], axis=1)  # (rows, 2)
-            features += _mixed(turn, looks)
-        for instance in activities(self._video(video).instances):
-            first, cover = _coverage(instance, starts, self.timing.window / self.timing.fps)
-            features[first : first + len(cover)] += _mixed(cover, self.phases(instance.label))
+            _add(features, options.appearance * np.concatenate([np.cos(angle), np.sin(angle)], axis=1), looks)
+        window = timing.window / timing.fps
+        if options.scenes:
+            scenes = self.scenes(video, starts + window / 2)
+            cuts = np.flatnonzero(np.diff(scenes, prepend=-1))
+            for cut, end in zip(cuts, [*cuts[1:], rows], strict=True):
+                features[cut:end] += np.float32(options.scenes) * self._scenes[scenes[cut]]
+        for event in self.events(video):
+            first, cover = coverage(event, starts, window)
+            trimmed = video in self.content.trimmed and event.label is not None
+            _add(features[first : first + len(cover)], cover, self.concepts.rows(event.path, trimmed))
         return features
 
-
-def activities(instances: Iterable[Instance]) -> list[Instance]:
-    """What is to be seen of some annotations: of one class, what overlaps is one activity. In order of time."""
-    by_label: dict[str, list[tuple[float, float]]] = {}
-    for instance in instances:
-        by_label.setdefault(instance.label, []).append((instance.start, instance.end))
-    return [Instance(*found) for found in sorted((*s, label) for label, ss in by_label.items() for s in merge(ss))]
-
-
-def _coverage(instance: Instance, starts: NDArray[np.float64], window: float) -> tuple[int, NDArray[np.float64]]:
-    """The first row that sees an instance, and what share of each row's window lies in each third: (rows, 3)."""
-    first, last = np.searchsorted(starts, [instance.start - window, instance.end])
-    edges = np.linspace(instance.start, instance.end, len(PHASES) + 1)
-    left = starts[first:last, None]  # (rows, 1)
-    seen = np.minimum(left + window, edges[1:]) - np.maximum(left, edges[:-1])
-    return int(first), np.maximum(seen, 0) / window
+    def _noise(self, video: str, rows: int) -> Rows:
+        """Noise that is slow in seconds, seen through windows that may overlap: (rows, dim)."""
+        options, timing = self.options, self._timing(video)
+        windows = max(1, round(timing.window / timing.stride))
+        memory = options.memory ** (timing.step / UNIT)
+        draws = normals(options.seed, video, "noise", rows + windows, self.dim)
+        noise = overlapped(slow_noise(draws, options.slow, memory), windows, options.slow, memory)
+        noise *= np.float32(options.noise * (self.dim / CALIBRATED_DIM) ** 0.25)
+        return noise
 
 
-def _mixed(weights: NDArray[np.float64], vectors: Rows) -> Rows:
-    """weights @ vectors, summed in order, so that no number of threads changes a bit. (rows, k), (k, dim)"""
-    columns = weights.astype(np.float32).T[:, :, None]  # (k, rows, 1)
-    total: Rows = columns[0] * vectors[0]
-    for column, vector in zip(columns[1:], vectors[1:], strict=True):
-        total += column * vector
-    return total
+BLOCK = 1024  # rows added to at once: what is made for them on the way stays small
+
+
+def _add(features: Rows, weights: NDArray[np.float64], vectors: Rows) -> None:
+    """features += weights @ vectors, (rows, k) and (k, dim), in order, so that no number of threads changes a bit."""
+    columns = weights.astype(np.float32)
+    for first in range(0, len(features), BLOCK):
+        for column, vector in zip(columns[first : first + BLOCK].T, vectors, strict=True):
+            features[first : first + BLOCK] += column[:, None] * vector

@@ -6,15 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from activity_bench.data import manifest as manifests
-from activity_bench.data.disk import atomic_folder
-from activity_bench.data.features import FeatureStore, write_store
+from activity_bench.data.disk import atomic, atomic_folder, draft_of, move_in
+from activity_bench.data.features import FeatureStore, Provider, open_features, write_store
+from activity_bench.data.features.images import add_images
+from activity_bench.errors import InputError
 from activity_bench.simulation.content import contents
 from activity_bench.simulation.corpus import CorpusOptions, files
-from activity_bench.simulation.world import World, WorldOptions
+from activity_bench.simulation.parameters import WorldOptions
+from activity_bench.simulation.properties import Moved, moved
+from activity_bench.simulation.world import World
 from activity_bench.workflow import options as option_table
 from activity_bench.workflow.run import Progress, silent
 
+SIMULATED = "simulated"  # in place of a file of features
 CORPUS_MARKER = "activitynet_loose.json"  # a name that nobody else gives a file
 CORPUS = ("activitynet.json", "activitynet_loose.json", "kinetics.csv", "thumos")
 
@@ -43,15 +50,73 @@ def simulate_features(
     force: bool = False,
     progress: Progress = silent,
 ) -> FeatureStore:
-    """Write a feature store for every video of a manifest, from the simulated world; the store, opened.
+    """Write a feature store for every video and every image query of a manifest; the store, opened.
 
     >>> simulate_features("manifest", "features.h5", options={"dim": 64}).digest
     """
+    out = Path(out)
+    world = simulated(manifest, options)
+    videos = ((video, world.read(video)) for video in progress(world.ids(), len(world.ids()), "simulate features"))
+    frames = world.frames()
+    if not frames:
+        return FeatureStore(write_store(out, world.attributes, videos, force=force))
+    if out.exists() and not force:
+        raise InputError("the file exists", file=out, hint="Use --force to replace it, or name another.")
+    draft = draft_of(out)
+    try:
+        write_store(draft, world.attributes, videos)
+        watched = progress(frames, len(frames), "simulate images")
+        add_images(draft, (((video, time), world.image(video, time)) for video, time in watched))
+        move_in(draft, out)
+    finally:
+        draft.unlink(missing_ok=True)  # gone already if all went well
+    return FeatureStore(out)
+
+
+def simulate_words(manifest: Path | str, out: Path | str, *, options: Mapping[str, Any] | None = None) -> int:
+    """Write the vectors of a manifest's class names to an npz (`names`, `vectors`); how many there are.
+
+    >>> simulate_words("manifest", "words.npz")
+    """
     asked = manifests.load(Path(manifest))
-    chosen = option_table.make(WorldOptions, options or {}, "simulate features")
+    world = simulated(manifest, options)
+    labels = {label for words in asked.vocabularies.values() for label in words}
+    labels |= {label for split in asked.splits for sample in asked.samples(split) for label in sample.classes()}
+    names = sorted(labels)
+    with atomic(Path(out)) as stream:
+        np.savez(stream, names=np.array(names, np.str_), vectors=np.stack([world.word(name) for name in names]))
+    return len(names)
+
+
+def simulated(manifest: Path | str, options: Mapping[str, Any] | None = None) -> World:
+    """The world of a manifest, made when it is read: the numbers of `simulate_features`, and nothing on the disk.
+
+    >>> simulated("manifest", {"dim": 64}).digest
+    """
+    return world_of(manifests.load(Path(manifest)), option_table.make(WorldOptions, options or {}, "simulate features"))
+
+
+def provider(features: Path | str, manifest: Path | str) -> Provider:
+    """A store or another layout by its path; or `simulated`, made on the fly, with parameters after a colon.
+
+    >>> provider("simulated:dim=64,noise=6.3", "manifest").dim
+    """
+    word, _, pairs = str(features).partition(":")
+    if word != SIMULATED:
+        return open_features(Path(features))
+    return simulated(manifest, option_table.settings(pair for pair in pairs.split(",") if pair))
+
+
+def world_of(asked: manifests.Manifest, chosen: WorldOptions) -> World:
+    """The world in which the videos of a manifest show what its samples say."""
     samples = (sample for split in asked.splits for sample in asked.samples(split))
     tree = {label: tuple(path) for label, path in asked.tree.items()}
-    world = World(chosen, tree, contents(samples).values())
-    videos = progress(world.ids(), len(world.ids()), "simulate features")
-    write_store(Path(out), world.attributes, ((video, world.read(video)) for video in videos), force=force)
-    return FeatureStore(Path(out))
+    return World(chosen, tree, contents(samples, chosen.seed))
+
+
+def simulate_properties(options: Mapping[str, Any] | None = None) -> list[Moved]:
+    """What each knob of the world sets, stated and measured, as it stands and at 0.
+
+    >>> simulate_properties({"dim": 128})[0].found
+    """
+    return list(moved(option_table.make(WorldOptions, options or {}, "simulate properties")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activity_bench.errors import InputError, unknown
+from activity_bench.types import Sample
 
 Rows = NDArray[np.float32]
 
@@ -20,6 +21,7 @@ DTYPES = ("float16", "float32")
 UNKNOWN = "unknown"  # what stands in the text attributes of features that came without them
 MAX_ID = 4096  # bytes of a video's id
 LEAST_TOLERANCE, TOLERANCE = 8, 0.02
+SAME_STEP = 1.3  # times: rows of 16 frames are 0.53 s at 30 frames a second and 0.64 s at 25
 BY_HAND = "Give the timing by hand: Timing(fps=…, window=…, stride=…), in frames."
 
 
@@ -210,6 +212,36 @@ def check_slice(video: str, rows: int, first: int, last: int | None, file: Path)
     if not 0 <= first < min(last, rows):
         raise InputError("no such rows", file=file, field=video, found=[first, last], expected=f"within [0, {rows})")
     return first, min(last, rows)
+
+
+def check_grid(samples: Iterable[Sample], features: Provider) -> None:
+    """Refuse features whose rows are not those of the samples' grid: 16 frames of each video's own rate.
+
+    Videos of an unusual rate tell: their number of rows fits either the grid or one rate for all.
+    """
+    seen: dict[str, tuple[int, float]] = {}
+    for sample in samples:
+        if sample.grid is not None:
+            last = max(sample.grid.video[1], seen.get(sample.video.id, (0, 0.0))[0])
+            seen[sample.video.id] = last, sample.grid.step
+    step, votes, there = features.timing.step, 0, set(features.ids())
+    usual = sorted(own for _, own in seen.values())[len(seen) // 2] if seen else step
+    if not 1 / SAME_STEP < step / usual < SAME_STEP or (seen and abs(features.timing.start_of(0)) > step / 2):
+        raise InputError(
+            "a row of these features is not a row of the manifest's grid", field="timing",
+            found=f"{step:g} seconds a row, the first at {features.timing.start_of(0):g}",
+            expected=f"about {usual:g}, the first at 0",
+        )  # fmt: skip
+    for video, (last, own) in seen.items():
+        timed = round(last * own / step)
+        if video in there and abs(timed - last) > 2 * max(LEAST_TOLERANCE, TOLERANCE * last):
+            votes += 1 if abs(features.rows(video) - last) <= abs(features.rows(video) - timed) else -1
+    if votes < 0:
+        raise InputError(
+            "these features have one frame rate for all videos, the manifest's grid has each video's own",
+            field="timing", expected="rows of 16 frames at the video's own rate",
+            hint="Build with --protocol general, whose grid has one step for all.",
+        )  # fmt: skip
 
 
 def check_rows(
