@@ -42,8 +42,9 @@ clean:
 	$(PIP) --editable .
 	@touch $@
 
-# Add here every extra that a room uses and that installs everywhere. Once `models` exists: torch alone first, on a line
-# of its own before this one, so that nothing else chooses its build.
+# Add here every extra that a room uses and that installs everywhere. Torch comes alone, first and pinned, so that
+# nothing else chooses its build.
 .venv/.dev: .venv/pyvenv.cfg pyproject.toml constraints.txt
+	$(PIP) torch
 	$(PIP) --editable '.[dev]'
 	@touch .venv/.base $@

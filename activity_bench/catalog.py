@@ -16,20 +16,35 @@ BUILDERS = {
 }
 
 METHODS = {
+    "cgbm": "activity_bench.models.cgbm:Method",
+    "frame-level": "activity_bench.baselines.frame_level:FrameLevel",
     "full-window": "activity_bench.baselines.full_window:FullWindow",
+    "msa": "activity_bench.models.msa:Method",
     "oracle": "activity_bench.baselines.oracle:Oracle",
     "random": "activity_bench.baselines.random:Random",
+    "sst": "activity_bench.models.sst:Method",
     "statistical-prior": "activity_bench.baselines.statistical_prior:StatisticalPrior",
+    "video-level": "activity_bench.models.video_level:Method",
 }
 
 METRICS = {
     "mIoU": "activity_bench.scoring.moments:MIOU",
     "IoU@R": "activity_bench.scoring.moments:IOU_AT",
+    "R1": "activity_bench.scoring.moments:R1_AT",
     "top1-mAP": "activity_bench.scoring.moments:TOP1_MAP",
 }
 
 PROTOCOLS = {
+    "actionformer": "activity_bench.scoring.protocols:ACTIONFORMER",
+    "activitynet": "activity_bench.scoring.protocols:ACTIVITYNET",
+    "autoloc": "activity_bench.scoring.protocols:AUTOLOC",
+    "ibal": "activity_bench.scoring.moments:IBAL",
     "moments": "activity_bench.scoring.moments:MOMENTS",
+    "opentad": "activity_bench.scoring.protocols:OPENTAD",
+    "qvhighlights": "activity_bench.scoring.moments:QVHIGHLIGHTS",
+    "released": "activity_bench.scoring.moments:RELEASED",
+    "thumos-evalkit": "activity_bench.scoring.protocols:THUMOS_EVALKIT",
+    "wtalc": "activity_bench.scoring.protocols:WTALC",
 }
 
 EXPORTS = {
@@ -46,13 +61,17 @@ COMMANDS = {
     "demo": "activity_bench.cli.demo:demo",
     "build-dataset": "activity_bench.cli.build_dataset:build_dataset",
     "run-baseline": "activity_bench.cli.run_baseline:run_baseline",
+    "train": "activity_bench.cli.train:train",
+    "predict": "activity_bench.cli.predict:predict",
     "score": "activity_bench.cli.score:score",
+    "compare": "activity_bench.cli.compare:compare",
     "validate": "activity_bench.cli.validate:validate",
     "inspect": "activity_bench.cli.inspect:inspect",
     "leaderboard": "activity_bench.cli.leaderboard:leaderboard",
     "export": "activity_bench.cli.export:export",
     "import": "activity_bench.cli.import_:import_",
     "simulate": "activity_bench.cli.simulate:simulate",
+    "reproduce": "activity_bench.cli.reproduce:reproduce",
     "list": "activity_bench.cli.names:names",
     "doctor": "activity_bench.cli.doctor:doctor",
 }

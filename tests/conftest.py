@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TIERS = ("quick", "check", "nightly")
 DATA_VARIABLE = "ACTIVITY_BENCH_DATA"
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: threads that wait for threads take all day
+
 # `ci` draws the same examples in every run: a red build is red for everybody, and a search for new faults is nightly's.
 settings.register_profile("ci", derandomize=True, max_examples=50, deadline=None, database=None)
 settings.register_profile(

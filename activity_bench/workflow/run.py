@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,19 @@ from activity_bench.data import manifest as manifests
 from activity_bench.data import predictions as predicted
 from activity_bench.data.disk import atomic_folder
 from activity_bench.data.reports import Report, now, write_page
-from activity_bench.errors import InputError
+from activity_bench.errors import InputError, unknown
 from activity_bench.types import Method, Sample
 from activity_bench.workflow import options as option_table
 from activity_bench.workflow.options import check_seed
-from activity_bench.workflow.score import DEFAULT_PROTOCOL, score
+from activity_bench.workflow.score import score
 
 if TYPE_CHECKING:
     from activity_bench.data.features import Provider
+    from activity_bench.training.options import TrainOptions
+    from activity_bench.training.watch import Watch
 
 MARKER = "run.json"
-OURS = ("run.json", "report.json", "predictions.jsonl")
+OURS = ("run.json", "report.json", "report.rows.npz", "predictions.jsonl")
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
@@ -36,11 +39,11 @@ def silent(items: Iterable[Any], total: int, text: str) -> Iterable[Any]:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: what was fitted, and its report (None where nothing scores this kind of manifest)."""
+    """A finished run: what was fitted, and its report."""
 
     folder: Path
     fitted: Mapping[str, Any]
-    report: Report | None
+    report: Report
     used_features: bool
 
 
@@ -53,41 +56,93 @@ def run_method(
     features: Path | str | None = None,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
+    select_on: str = "val",
     force: bool = False,
     progress: Progress = silent,
+    watch: Watch | None = None,
 ) -> Run:
     """Run a method of the catalog on a split; predictions, report and run.json appear in `out` together.
 
+    A method that is trained is fitted in memory; `train` and `predict` keep its weights. `select_on` is where such a
+    method looks for its best weights: whoever names test has it said in the report.
+
     >>> run_method("statistical-prior", "manifest", "test", "run").fitted["start"]
     """
-    method_class: type[Method] = catalog.load("method", catalog.METHODS, name)
+    method_class = load_method(name)
     check_seed(seed)
-    chosen: Any = option_table.make(method_class.options_class, options or {}, name)
+    chosen, training = choose(method_class, options or {}, name)
+    asked = open_manifest(manifest, name, method_class)
+    asked.path(split)  # a wrong split is named before any work
+    provider = features_for(name, method_class, features, asked.folder)
+    method = made(method_class, chosen, seed, provider, training)
+    if training and method.processes.count > 1:
+        raise InputError("run-baseline runs in one process", hint="Under torchrun: train, then predict.")
+    described = describe(name, method, training, select_on)
+    header = {"method": described, "manifest": {"name": asked.name, "split": split, "digest": asked.digest}}
+    with atomic_folder(Path(out), force=force, marker=MARKER, ours=OURS) as draft:
+        train, val = learnable(asked, "train"), learnable(asked, select_on)
+        fitted = method.fit(train, val, watch=watch) if training else method.fit(train, val)
+        samples = asked.samples(split)
+        questions = shown(samples, method_class.sees_answers)
+        watched = progress(questions, len(samples), f"{name} on {split}")
+        with (draft / "predictions.jsonl").open("wb") as stream:
+            predicted.write(stream, method.predict(watched), header)
+        report = score(draft / "predictions.jsonl", asked.folder, split, seed=seed, json=draft / "report.json")
+        about = {"name": asked.name, "version": asked.version, "split": split, "digest": asked.digest}
+        write_page(draft / MARKER, record(method, described, about) | {"fitted": fitted})
+    return Run(Path(out), fitted, report, provider is not None)
+
+
+# ---- what run-baseline, train and predict share ---------------------------------------------------------------------
+
+
+def load_method(name: str) -> type[Method]:
+    """A method of the catalog."""
+    with installed(name):
+        found: type[Method] = catalog.load("method", catalog.METHODS, name)
+    return found
+
+
+@contextmanager
+def installed(what: str) -> Iterator[None]:
+    """Says what has to be installed for `what`, where an import in the block does not find it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "safetensors"):
+            raise
+        raise InputError(f"{what} needs {error.name}, which is not installed",
+                         hint="pip install 'activity-bench[models]'") from None  # fmt: skip
+
+
+def choose(method_class: type[Method], given: Mapping[str, Any], name: str) -> tuple[Any, TrainOptions | None]:
+    """The method's options and, of a trained one, the engine's, told apart by their names."""
+    engine: TrainOptions | None = getattr(method_class, "defaults", None)
+    if engine is None:
+        return option_table.make(method_class.options_class, given, name), None
+    own, ours = ([f.name for f in fields(table)] for table in (method_class.options_class, engine))
+    for key in given:
+        if key not in (*own, *ours):
+            raise unknown(f"option of {name}", key, [*own, *ours])
+    of_method = {key: value for key, value in given.items() if key in own}
+    of_engine = asdict(engine) | {key: value for key, value in given.items() if key in ours}
+    return option_table.make(method_class.options_class, of_method, name), option_table.make(
+        type(engine), of_engine, name
+    )
+
+
+def open_manifest(manifest: Path | str, name: str, method_class: type[Method]) -> manifests.Manifest:
+    """A manifest of a kind that the method answers."""
     asked = manifests.load(Path(manifest))
     if asked.task not in method_class.tasks:
         raise InputError(f"{name} does not answer {asked.task} manifests", file=asked.folder, field="task",
                          found=asked.task, expected=" or ".join(sorted(method_class.tasks)))  # fmt: skip
-    asked.path(split)  # a wrong split is named before any work
-    provider = _features(name, method_class, features)
-    method = method_class(chosen, seed, provider)
-    described = {"name": name, "options": asdict(chosen), "seed": seed, "features": provider and provider.digest}
-    header = {"method": described, "manifest": {"name": asked.name, "split": split, "digest": asked.digest}}
-    with atomic_folder(Path(out), force=force, marker=MARKER, ours=OURS) as draft:
-        fitted = method.fit(*(_learnable(asked, part) for part in ("train", "val")))
-        samples = asked.samples(split)
-        questions = _shown(samples, method_class.sees_answers)
-        watched = progress(questions, len(samples), f"{name} on {split}")
-        with (draft / "predictions.jsonl").open("wb") as stream:
-            predicted.write(stream, method.predict(watched), header)
-        report = None
-        if asked.task in DEFAULT_PROTOCOL:
-            report = score(draft / "predictions.jsonl", asked.folder, split, seed=seed)
-            write_page(draft / "report.json", report)
-        write_page(draft / MARKER, _record(asked, split, described, fitted))
-    return Run(Path(out), fitted, report, provider is not None)
+    return asked
 
 
-def _features(name: str, method_class: type[Method], path: Path | str | None) -> Provider | None:
+def features_for(
+    name: str, method_class: type[Method], path: Path | str | None, manifest: Path | str
+) -> Provider | None:
     """The features that a method needs. A file that it does not need is opened all the same, so that a wrong one is
     named, and is not handed on, so that no run claims to have used it."""
     if path is None and method_class.needs_features:
@@ -95,29 +150,45 @@ def _features(name: str, method_class: type[Method], path: Path | str | None) ->
                          hint="activity-bench simulate features makes a simulated one.")  # fmt: skip
     if path is None:
         return None
-    from activity_bench.data.features import open_features  # h5py: only where it is asked for
+    from activity_bench.workflow.simulate import provider  # h5py: only where it is asked for
 
-    opened = open_features(Path(path))
+    opened = provider(path, manifest)
     return opened if method_class.needs_features else None
 
 
-def _learnable(asked: manifests.Manifest, part: str) -> Sequence[Sample]:
+def made(
+    method_class: type[Method], options: Any, seed: int, features: Provider | None, training: TrainOptions | None
+) -> Any:
+    """The method, with the engine's options where it is trained."""
+    if training is None:
+        return method_class(options, seed, features)
+    trained: Any = method_class
+    return trained(options, seed, features, training)
+
+
+def describe(name: str, method: Method, training: TrainOptions | None, select_on: str) -> dict[str, Any]:
+    """What a run says of its method, in run.json, in the header of its predictions, and so in every report."""
+    described = {"name": name, "options": asdict(method.options), "seed": method.seed,
+                 "features": method.features and method.features.digest}  # fmt: skip
+    if training is None:
+        return described
+    if select_on not in ("val", "test"):
+        raise unknown("split to select on", select_on, ["val", "test"], field="--select-on")
+    return described | {"training": asdict(training), "selected_on": select_on}
+
+
+def learnable(asked: manifests.Manifest, part: str) -> Sequence[Sample]:
     """The samples of a split that a method may learn from."""
     return asked.samples(part) if part in asked.splits else ()
 
 
-def _shown(samples: Sequence[Sample], with_answers: bool) -> Iterator[Sample]:
+def shown(samples: Sequence[Sample], with_answers: bool = False) -> Iterator[Sample]:
+    """The questions, one by one."""
     return (sample if with_answers else sample.question() for sample in samples)
 
 
-def _record(
-    asked: manifests.Manifest, split: str, described: Mapping[str, Any], fitted: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "method": described,
-        "manifest": {"name": asked.name, "version": asked.version, "split": split, "digest": asked.digest},
-        "fitted": fitted,
-        "versions": {"activity-bench": __version__, "python": platform.python_version(), "numpy": np.__version__},
-        "created": now(),
-    }
+def record(method: Any, described: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """What run.json holds of any run."""
+    libraries: dict[str, str] = method.libraries() if hasattr(method, "libraries") else {}
+    ours = {"activity-bench": __version__, "python": platform.python_version(), "numpy": np.__version__}
+    return {"format": 1, "method": described, "manifest": about, "versions": ours | libraries, "created": now()}

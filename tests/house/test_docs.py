@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import shlex
 import shutil
@@ -52,9 +53,25 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for to, name in (("hf", "hub"), ("video_reloc", "lists")):
         assert main(["export", str(folder / "manifest"), "--to", to, "--out", str(folder / name)]) == 0
     shutil.copy(demo / "features.h5", folder)
+    small = ["--set", "steps=2", "--set", "batch=8", "--set", "hidden=8", "--device", "cpu"]
+    given = ["--manifest", str(folder / "manifest"), "--features", str(folder / "features.h5")]
+    assert main(["train", "cgbm", *given, "--out", str(folder / "trained"), *small]) == 0
+    truth, answers = _detection()
+    (folder / "truth.json").write_text(truth, encoding="utf-8")
+    (folder / "result.json").write_text(answers, encoding="utf-8")
+    assert main(["build-dataset", "detection", "--annotations", str(folder / "truth.json"),
+                 "--out", str(folder / "truth")]) == 0  # fmt: skip
     for name, method in (("run", "statistical-prior"), ("run-a", "random"), ("run-b", "full-window")):
         shutil.copytree(demo / "runs" / method, folder / name)
     return folder
+
+
+def _detection() -> tuple[str, str]:
+    """A small truth in the ActivityNet layout, and answers to it."""
+    found = [{"label": "Diving", "segment": [3.0, 9.0]}, {"label": "Rafting", "segment": [20.0, 30.0]}]
+    truth = {"database": {"v1": {"subset": "validation", "duration": 40.0, "annotations": found}}}
+    answers = {"results": {"v1": [{**row, "score": 0.5} for row in found]}}
+    return json.dumps(truth), json.dumps(answers)
 
 
 def test_there_are_examples() -> None:

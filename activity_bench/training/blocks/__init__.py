@@ -1,0 +1,1 @@
+"""What several networks are made of: attention, recurrence, losses, decoding, proposals. Tensors in, tensors out."""

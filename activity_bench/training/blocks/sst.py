@@ -1,0 +1,70 @@
+"""Proposals in one pass: Buch et al., *SST: Single-Stream Temporal Action Proposals*, CVPR 2017, section 3.
+
+A recurrent network reads the video once. At every row it gives K confidences, for the K segments that end with this
+row and have 1, 2, … K times `stride` rows. Grids of proposals are (B, N, K): by ending row and by length.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+POSITIVE = 0.5  # a proposal whose tIoU with the target is above this is right
+
+
+class SequenceEncoder(nn.Module):
+    """The GRU layers; what comes after them (a linear layer, or a fusion with a query) belongs to the method."""
+
+    def __init__(self, dim: int, hidden: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.gru = nn.GRU(dim, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N, h). It reads forwards, so rows of padding come too late to matter."""
+        states: Tensor = self.gru(video)[0]
+        return states
+
+
+def places(rows: int, lengths: int, stride: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """First and last row of every proposal, half-open; some start before the video. -> (N, K), (N, 1)"""
+    last = torch.arange(1, rows + 1, device=device)[:, None]  # (N, 1)
+    return last - stride * torch.arange(1, lengths + 1, device=device), last
+
+
+def possible(mask: Tensor, lengths: int, stride: int) -> Tensor:
+    """Which proposals lie within the real rows. (B, N) -> (B, N, K)"""
+    first, _ = places(mask.shape[1], lengths, stride, mask.device)
+    return mask[:, :, None] & (first >= 0)
+
+
+def proposal_labels(first: Tensor, last: Tensor, rows: int, lengths: int, stride: int) -> Tensor:
+    """Which proposals are right: tIoU over 0.5. (B,), (B,) -> (B, N, K)"""
+    start, end = places(rows, lengths, stride, first.device)
+    first, last = first[:, None, None], last[:, None, None]  # (B, 1, 1)
+    shared = (torch.minimum(end, last) - torch.maximum(start, first)).clamp(min=0)  # (B, N, K)
+    union = (end - start) + (last - first) - shared
+    return shared > POSITIVE * union
+
+
+def multi_label_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+    """Weighted cross entropy of every proposal: for each length the right ones weigh as much as the wrong ones in all.
+
+    The shares are the batch's, smoothed by one right and one wrong proposal more; SST takes those of its training set.
+    The mean over a sample's proposals, then over samples. (B, N, K) each -> ()
+    """
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    right = ((labels & valid).sum((0, 1)) + 1) / (valid.sum((0, 1)) + 2)  # (K,)
+    each = (1 - right) * labels * nn.functional.logsigmoid(logits) + right * ~labels * nn.functional.logsigmoid(-logits)
+    return -((each * valid).sum((1, 2)) / valid.sum((1, 2)).clamp(min=1)).mean()
+
+
+def best_proposal(logits: Tensor, mask: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The most confident proposal; of equal ones the first to end, then the shortest. Where the window is shorter than
+    every proposal, the whole window. (B, N, K), (B, N) -> first, last, score: (B,)"""
+    lengths = logits.shape[2]
+    allowed = possible(mask, lengths, stride)
+    value, cell = logits.masked_fill(~allowed, float("-inf")).flatten(1).max(1)  # (B,)
+    last = cell // lengths + 1
+    first = last - stride * (cell % lengths + 1)
+    none = ~allowed.flatten(1).any(1)
+    return torch.where(none, 0, first), torch.where(none, mask.sum(1), last), value.sigmoid()

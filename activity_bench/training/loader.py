@@ -1,0 +1,69 @@
+"""Batches read ahead: each worker opens the features for itself, and the number of workers changes nothing."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from activity_bench.data.features import Provider
+from activity_bench.errors import BenchError, WorkError
+from activity_bench.training.batches import PairBatch, collate
+from activity_bench.training.plan import Plan
+
+AHEAD = 2  # batches that each worker holds ready
+
+
+class _Steps(Dataset[PairBatch | BenchError]):
+    """Step -> this process's share of its batch. What a worker gets of the features is closed: it opens them itself."""
+
+    def __init__(self, plan: Plan, features: Provider, rank: int, count: int) -> None:
+        self.plan, self.features, self.rank, self.count = plan, features, rank, count
+        self.multiple = plan.options.bucket if plan.options.compile else 1
+
+    def __getitem__(self, step: int) -> PairBatch | BenchError:
+        try:
+            return self._batch(step)
+        except BenchError as error:
+            return error  # a DataLoader would make a traceback of it
+
+    def _batch(self, step: int) -> PairBatch:
+        return collate(self.plan.batch(step)[self.rank :: self.count], self.features, self.multiple)
+
+
+class Loader:
+    """The batches of the steps [first, last), on the device; `waited` counts the seconds that the loop stood still."""
+
+    def __init__(self, plan: Plan, features: Provider, device: torch.device, rank: int = 0, count: int = 1) -> None:
+        self.steps, self.device, self.waited = _Steps(plan, features, rank, count), device, 0.0
+        self.workers = plan.options.workers
+
+    def batches(self, first: int, last: int) -> Iterator[tuple[int, PairBatch]]:
+        """(step, batch), in order."""
+        if first >= last:
+            return
+        ahead: dict[str, Any] = {"prefetch_factor": AHEAD} if self.workers else {}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores: it may be meant
+            source = iter(DataLoader(
+                self.steps, batch_size=None, sampler=range(first, last), num_workers=self.workers,
+                pin_memory=self.device.type == "cuda", **ahead,
+            ))  # fmt: skip
+        for step in range(first, last):
+            started = time.perf_counter()
+            try:
+                batch = next(source)
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                hint = "Out of (shared) memory? --set workers=0 reads in this process."
+                raise WorkError("a process that reads features died", field="workers", hint=hint) from error
+            if isinstance(batch, BenchError):
+                raise batch
+            batch = batch.to(self.device)
+            self.waited += time.perf_counter() - started
+            yield step, batch

@@ -1,0 +1,109 @@
+"""predict: the answers of a finished training to a split of a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from activity_bench.data import predictions as predicted
+from activity_bench.data.disk import atomic
+from activity_bench.data.features import Provider
+from activity_bench.errors import InputError
+from activity_bench.workflow import run as runs
+from activity_bench.workflow.run import Progress, silent
+from activity_bench.workflow.train import MARKER, Page, read_run
+
+if TYPE_CHECKING:
+    from activity_bench.training.method import TrainedMethod
+
+SAME = ("dim", "fps", "window", "stride", "offset")  # of the features: without it the weights mean nothing
+LIKE = ("backbone", "weights_sha256", "layer", "projection")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """How many samples were answered, and what is legal and looks wrong all the same."""
+
+    file: Path
+    count: int
+    notes: tuple[str, ...]
+
+
+def predict(
+    run: Path | str,
+    manifest: Path | str,
+    split: str,
+    out: Path | str,
+    *,
+    features: Path | str | None = None,
+    weights: str = "best",
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress = silent,
+) -> Predicted:
+    """Answer a split with the weights of a run; `features` are those that it was trained on, unless others are named.
+
+    >>> predict("run", "manifest", "test", "predictions.jsonl").count
+    """
+    page = finished(Path(run))
+    name = page.method.name
+    method_class = runs.load_method(name)
+    chosen, training = runs.choose(method_class, {**page.method.options, **page.method.training}, name)
+    if training is None:
+        raise InputError(f"{name} is not trained", file=Path(run) / MARKER, field="method.name")
+    asked = runs.open_manifest(manifest, name, method_class)
+    samples = asked.samples(split)
+    provider = runs.features_for(name, method_class, features or page.features.file, asked.folder)
+    assert provider is not None
+    notes = _compared(Path(run), page, provider, features is not None)
+    if asked.digest != page.manifest.digest:
+        notes.append("another manifest than that of the training: what it tests may have been trained on")
+    if page.method.selected_on == "test":
+        notes.append("these weights were selected on a test split: their score there is no fair one")
+    method: TrainedMethod = runs.made(method_class, chosen, page.method.seed, provider,
+                                      replace(training, device=device))  # fmt: skip
+    method.check_questions(samples)
+    method.load(Path(run) / f"{weights}.safetensors")
+    described = runs.describe(name, method, training, page.method.selected_on)
+    trained = {"manifest": page.manifest.digest, "features": page.features.digest, "weights": weights}
+    header = {"method": described | {"trained": trained},
+              "manifest": {"name": asked.name, "split": split, "digest": asked.digest}}  # fmt: skip
+    out = Path(out)
+    if out.is_file() and not force:
+        raise InputError("the file exists", file=out, hint="Use --force to replace it, or name another.")
+    watched = progress(runs.shown(samples), len(samples), f"{name} on {split}")
+    with atomic(out) as stream:
+        count = predicted.write(stream, method.predict(watched), header)
+    return Predicted(out, count, tuple(notes))
+
+
+def finished(run: Path) -> Page:
+    """The run.json of a training that came to its end."""
+    page = read_run(run)
+    if page.status != "done":
+        raise InputError(
+            "this training did not come to its end", file=run / MARKER, field="status", found=page.status,
+            expected="done", hint="train --resume goes on with it; with --set steps=N it ends there.",
+        )  # fmt: skip
+    return page
+
+
+def _compared(run: Path, page: Page, features: Provider, named: bool) -> list[str]:
+    """Features that the run can read, or an error; what differs besides is noted."""
+    own, theirs = features.attributes.as_dict(), page.features
+    for field in SAME:
+        if own[field] != getattr(theirs, field):
+            raise InputError(
+                "these features are not what the run was trained on", file=run / MARKER, field=f"features.{field}",
+                found=own[field], expected=str(getattr(theirs, field)),
+            )  # fmt: skip
+    if features.digest == theirs.digest:
+        return []
+    if not named:
+        raise InputError("the features that the run was trained on have changed", file=theirs.file,
+                         found=features.digest, expected=theirs.digest,
+                         hint="Name features with --features to answer from others.")  # fmt: skip
+    differing = [field for field in LIKE if own[field] != getattr(theirs, field)]
+    said = f", and their {', '.join(differing)} differ" if differing else ""
+    return [f"other features than those of the training{said}"]
