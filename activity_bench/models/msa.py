@@ -206,7 +206,9 @@ class Method(TrainedMethod):
 
     network = MSA
     options_class = Options
-    defaults = TrainOptions(batch=128, steps=1000, lr=1e-3, schedule="drop", drop_every=200, clip=5.0, augment=0.0)
+    defaults = TrainOptions(
+        batch=128, steps=1000, epochs=17, lr=1e-3, schedule="drop", drop_every=200, clip=5.0, augment=0.0
+    )
 
     def needs_targets(self) -> bool:
         """Weak supervision never sees one."""

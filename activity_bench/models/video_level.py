@@ -129,4 +129,4 @@ class Method(TrainedMethod):
 
     network = VideoLevel
     options_class = Options
-    defaults = TrainOptions(batch=128, steps=1000, lr=1e-3, clip=5.0, bucket=30, augment=0.9)
+    defaults = TrainOptions(batch=128, steps=1000, epochs=17, lr=1e-3, clip=5.0, bucket=30, augment=0.9)

@@ -3,10 +3,10 @@
 For moments: the protocol's scores among the samples whose (only, or longest) target is of a length, a coverage (its
 share of the window) or a place in the window. For detection, after Alwassel et al. (ECCV 2018), at one threshold:
 
-- targets by length, coverage and number in their video: how many, the share that is found, and the mean over classes of
-  a normalised AP, in which targets of other kinds neither help nor hurt. Precision there is
-  r N / (r N + F): r the recall, F the false positives so far, N the mean number of targets of a class, so that kinds of
-  different frequency can be compared.
+- targets by length, coverage, place and number in their video: how many, the share found and missed, and the mean over
+  classes of a normalised AP, in which targets of other kinds neither help nor hurt. Precision there is r N / (r N + F):
+  r the recall, F the false positives so far, N the mean number of targets of a class, so that kinds of different
+  frequency can be compared.
 - false positives among the 10 G best detections of each class (G: its number of targets). The target of its video
   that a detection overlaps most decides: `double detection` and `wrong label` reach the threshold, `localisation` and
   `confusion` (wrong label too) overlap it by 0.1 at least, and the rest is `background`. For each kind, the mAP that
@@ -56,10 +56,10 @@ def of_moments(
     return found
 
 
-def moment_kinds(
+def target_kinds(
     length: Floats, start: Floats, window_start: Floats, window_end: Floats
 ) -> dict[str, tuple[Ints, list[str]]]:
-    """Samples by the length, coverage and place of their target, all in seconds. (n,) each"""
+    """Targets by length, coverage and place in their window, all in seconds. (n,) each"""
     window = window_end - window_start
     known = np.isfinite(window) & (window > 0)
     size = np.where(known, window, 1.0)
@@ -72,17 +72,16 @@ def moment_kinds(
     }
 
 
-def of_detection(ranked: Ranked, rules: DetectionProtocol, window: Floats) -> dict[str, Any]:
-    """The diagnosis at the threshold nearest to 0.5; `window` is the length of each sample, inf where unknown."""
+def of_detection(
+    ranked: Ranked, rules: DetectionProtocol, window_start: Floats, window_end: Floats
+) -> dict[str, Any]:  # fmt: skip
+    """The diagnosis at the threshold nearest to 0.5; windows are those of the samples, to inf where unknown."""
     at = int(np.argmin(np.abs(np.asarray(rules.thresholds) - 0.5)))
     truths = ranked.truths
-    length = truths.end - truths.start
     of_class = truths.sample * truths.classes + truths.label
     _, group, count = np.unique(of_class, return_inverse=True, return_counts=True)
-    coverage = np.where(np.isfinite(window[truths.sample]), length / window[truths.sample], np.nan)
-    kinds = {
-        "by_length": binned(length, LENGTHS, " s"),
-        "by_coverage": binned(coverage, COVERAGES),
+    windows = window_start[truths.sample], window_end[truths.sample]
+    kinds = target_kinds(truths.end - truths.start, truths.start, *windows) | {
         "by_number": binned(count[group].astype(np.float64), NUMBERS, " in its video"),
     }
     found: dict[str, Any] = {"at": rules.thresholds[at]}
@@ -110,7 +109,7 @@ def _of_targets(ranked: Ranked, at: int, chosen: NDArray[np.bool_], interpolated
             precision = np.maximum.accumulate(precision[::-1])[::-1]
         values.append(float(precision[hit[first:last]].sum() / positives[label]))
     share = float(hit.sum() / chosen.sum())
-    return {"targets": int(chosen.sum()), "found": share, "normalised mAP": float(np.mean(values))}
+    return {"targets": int(chosen.sum()), "found": share, "missed": 1 - share, "normalised mAP": float(np.mean(values))}
 
 
 def _false_positives(ranked: Ranked, rules: DetectionProtocol, at: int) -> dict[str, Any]:

@@ -18,6 +18,9 @@ class TrainOptions:
 
     batch: int = field(default=128, metadata=_help("pairs a step, of all processes together"))
     steps: int = field(default=1000, metadata=_help("steps in all"))
+    epochs: int = field(
+        default=0, metadata=_help("passes over the training pairs at most; 0: any, as where steps are given by hand")
+    )
     lr: float = field(default=1e-3, metadata=_help("Adam's learning rate"))
     schedule: Literal["constant", "cosine", "drop"] = field(default="constant", metadata=_help("of the learning rate"))
     warmup: int = field(default=0, metadata=_help("steps in which the rate rises from 0"))
@@ -50,9 +53,9 @@ class TrainOptions:
 
 MANY = 1_000_000_000
 BOUNDS = (
-    ("batch", 1, 1_000_000), ("steps", 0, MANY), ("lr", 0, 1000), ("warmup", 0, MANY), ("drop_every", 1, MANY),
-    ("drop_by", 1, 1_000_000), ("clip", 0, 1e9), ("ema", 0, 1), ("bucket", 1, MANY), ("augment", 0, 1),
-    ("validate_every", 1, MANY), ("patience", 0, MANY), ("log_every", 1, MANY), ("workers", 0, 256),
+    ("batch", 1, 1_000_000), ("steps", 0, MANY), ("epochs", 0, MANY), ("lr", 0, 1000), ("warmup", 0, MANY),
+    ("drop_every", 1, MANY), ("drop_by", 1, 1_000_000), ("clip", 0, 1e9), ("ema", 0, 1), ("bucket", 1, MANY),
+    ("augment", 0, 1), ("validate_every", 1, MANY), ("patience", 0, MANY), ("log_every", 1, MANY), ("workers", 0, 256),
 )  # fmt: skip
 
 # What may differ when a run goes on: how far, and on what machine. All else is what the run is.

@@ -34,6 +34,8 @@ class Plan:
             raise InputError("a batch must be shared out evenly", field="batch", found=options.batch,
                              expected=f"a multiple of {processes} processes, and as many training lines")  # fmt: skip
         self.epoch_steps = len(self.pairs) // self.size
+        if options.epochs:
+            self.options = replace(options, steps=min(options.steps, options.epochs * self.epoch_steps))
         self._ids = [pair.id for pair in self.pairs]
         self._kin = _by_class(self.pairs) if options.redraw else []
         self._latest: tuple[int, list[list[Pair]]] | None = None

@@ -118,7 +118,7 @@ def _kinds(truth: Moments) -> dict[str, Any]:
     order = np.lexsort((end - start, truth.target_sample))  # the last of a sample is its longest
     last = np.searchsorted(truth.target_sample[order], np.arange(len(truth.ids)), side="right") - 1
     longest = order[last]
-    return diagnosis.moment_kinds(
+    return diagnosis.target_kinds(
         (end - start)[longest], start[longest], truth.window_start, truth.window_end
     )  # fmt: skip
 
@@ -132,13 +132,12 @@ def _detections(truth: Instances, answers: Answers, rules: DetectionProtocol, wa
     ranked = detection.rank(
         asked, Detections(answers.sample, answers.label, answers.start, answers.end, answers.score), rules
     )
-    window = truth.window_end - truth.window_start
     return Verdict(
         detection.evaluate(ranked, rules),
         detection.intervals(ranked, rules, wanted.seed) if wanted.intervals else {},
         _by_part(truth, ranked, rules),
         _by_label(truth, ranked, rules),
-        diagnosis.of_detection(ranked, rules, window) if wanted.diagnosis else {},
+        diagnosis.of_detection(ranked, rules, truth.window_start, truth.window_end) if wanted.diagnosis else {},
         _rows(ranked) if wanted.rows else {},
     )
 

@@ -126,6 +126,8 @@ def choose(method_class: type[Method], given: Mapping[str, Any], name: str) -> t
             raise unknown(f"option of {name}", key, [*own, *ours])
     of_method = {key: value for key, value in given.items() if key in own}
     of_engine = asdict(engine) | {key: value for key, value in given.items() if key in ours}
+    if "steps" in given and "epochs" not in given:
+        of_engine["epochs"] = 0  # whoever says how many steps means it
     return option_table.make(method_class.options_class, of_method, name), option_table.make(
         type(engine), of_engine, name
     )

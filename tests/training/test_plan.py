@@ -126,3 +126,20 @@ def test_a_small_split_is_one_batch() -> None:
 def test_a_batch_that_cannot_be_shared_out_is_refused(count: int, processes: int) -> None:
     with pytest.raises(InputError, match="shared out evenly"):
         Plan(pairs(count), 0, OPTIONS, processes)
+
+
+def test_a_small_split_gets_as_many_passes_and_no_more() -> None:
+    options = replace(OPTIONS, steps=1000, epochs=17)
+    assert Plan(pairs(50), 0, options).options.steps == 17 * 6  # six batches of 8 in 50 pairs
+    assert Plan(pairs(5000), 0, options).options.steps == 1000
+    assert Plan(pairs(50), 0, replace(options, epochs=0)).options.steps == 1000
+
+
+@pytest.mark.parametrize(("given", "epochs"), [({}, 17), ({"steps": 40}, 0), ({"steps": 40, "epochs": 3}, 3)])
+def test_steps_by_hand_switch_the_passes_off(given: dict[str, int], epochs: int) -> None:
+    from activity_bench.models.cgbm import Method
+    from activity_bench.workflow.run import choose
+
+    training = choose(Method, given, "cgbm")[1]
+    assert training is not None
+    assert (training.steps, training.epochs) == (given.get("steps", 1000), epochs)
