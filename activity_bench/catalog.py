@@ -28,6 +28,8 @@ METHODS = {
 }
 
 METRICS = {
+    "mAP": "activity_bench.scoring.protocols:MAP",
+    "mAP of samples": "activity_bench.scoring.moments:SAMPLE_MAP",
     "mIoU": "activity_bench.scoring.moments:MIOU",
     "IoU@R": "activity_bench.scoring.moments:IOU_AT",
     "R1": "activity_bench.scoring.moments:R1_AT",

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 ON_GRID = 1e-4  # of a row: two µs at a step of 20 ms; what is nearer to a row boundary than this is on it
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of 1e308 seconds: too long to hit anything, and no error
 def iou(start_a: ArrayLike, end_a: ArrayLike, start_b: ArrayLike, end_b: ArrayLike) -> Floats:
     """Intersection over union, element by element (arguments broadcast). Two empty segments have 0."""
     start_a, end_a = np.asarray(start_a, np.float64), np.asarray(end_a, np.float64)

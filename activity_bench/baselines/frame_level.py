@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from activity_bench.data.features.words import check_grid
+from activity_bench.data.features.words import check_finite, check_grid
 from activity_bench.errors import InputError
 from activity_bench.segments import to_rows, to_seconds
 from activity_bench.types import Grid, Method, Prediction, Sample, Window
@@ -98,13 +98,15 @@ class FrameLevel(Method):
         check_grid(samples, self.features)
         everything = [_asked(sample, self.features) for sample in samples]
         for some in _portions(everything):
-            tables = [
-                distances(self.features.read(a.query, *a.query_rows), self.features.read(a.window.id, *a.rows))
-                for a in some
-            ]
+            tables = [distances(self._read(a.query, a.query_rows), self._read(a.window.id, a.rows)) for a in some]
             for asked, block in zip(some, best_blocks(tables, self.options.longest), strict=True):
                 start, end = _seconds(asked, block, self.features)
                 yield Prediction(asked.sample, ((start, end, float(1 - block.average / (2 * UNIT))),))
+
+    def _read(self, video: str, rows: tuple[int, int]) -> NDArray[np.floating]:
+        found = self.features.read(video, *rows)
+        check_finite(found, video)
+        return np.asarray(found)
 
 
 # ---- the search -----------------------------------------------------------------------------------------------------

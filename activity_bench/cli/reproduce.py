@@ -18,7 +18,7 @@ from activity_bench.cli.show import number, progress, say, table
 @click.option("--class-order", type=click.Path(path_type=Path), help="The released perm.npy.")
 @click.option("--only", multiple=True, metavar="CELL", help="These cells alone.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of every method that is trained.")
-@click.option("--seed", type=click.IntRange(0, 2**63), default=0, show_default=True, help="The first seed.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 def reproduce(
     plan: str, out: Path, size: str, annotations: tuple[Path, ...], frame_counts: Path | None,
     class_order: Path | None, only: tuple[str, ...], pairs: tuple[str, ...], seed: int,

@@ -67,7 +67,8 @@ def features(manifest: Path, out: Path, seed: int, pairs: tuple[str, ...], force
 @click.option("--out", type=OUT, required=True, help="npz file: `names` and `vectors`.")
 @SEED
 @PAIRS
-def words(manifest: Path, out: Path, seed: int, pairs: tuple[str, ...]) -> None:
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+def words(manifest: Path, out: Path, seed: int, pairs: tuple[str, ...], force: bool) -> None:
     """Write vectors of a manifest's class names, alike where the classes are.
 
     \b
@@ -76,7 +77,7 @@ def words(manifest: Path, out: Path, seed: int, pairs: tuple[str, ...]) -> None:
     from activity_bench.workflow.options import settings
     from activity_bench.workflow.simulate import simulate_words
 
-    count = simulate_words(manifest, out, options={"seed": seed, **settings(pairs)})
+    count = simulate_words(manifest, out, options={"seed": seed, **settings(pairs)}, force=force)
     click.echo(f"{count}\t{out}")
 
 

@@ -15,7 +15,10 @@ from activity_bench.cli.show import out
 @click.option("--split", help="Split that predictions answer.")
 @click.option("--format", "format_", help="Format of the predictions, where the content does not tell: ours, "
               "activitynet, qvhighlights, thumos or csv.")  # fmt: skip
-def validate(path: Path, manifest: Path | None, split: str | None, format_: str | None) -> None:
+@click.option("--protocol", help="Allow a foreign file what these rules allow it, as `score` does. [nothing]")
+def validate(
+    path: Path, manifest: Path | None, split: str | None, format_: str | None, protocol: str | None
+) -> None:  # fmt: skip
     """Check a manifest folder, a feature store, or predictions against a manifest, without scoring.
 
     Every fault of predictions is counted by kind, and the first ten are located.
@@ -24,12 +27,13 @@ def validate(path: Path, manifest: Path | None, split: str | None, format_: str 
     activity-bench validate manifest
     activity-bench validate features.h5
     activity-bench validate run/predictions.jsonl --manifest manifest --split test
+    activity-bench validate result.json --manifest truth --split val --protocol activitynet
     """
     from activity_bench.workflow.validate import FaultyError
     from activity_bench.workflow.validate import validate as verb
 
     try:
-        lines = verb(path, manifest, split, format_=format_)
+        lines = verb(path, manifest, split, format_=format_, protocol=protocol)
     except FaultyError as error:
         for line in error.lines():
             out(line)

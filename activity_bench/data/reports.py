@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import msgspec
@@ -31,10 +32,15 @@ from activity_bench.errors import InputError
 FORMAT = 1
 RESERVED = frozenset((
     "rank", "method", "benchmark", "version", "split", "manifest", "asked", "answered", "features", "source", "date",
-    "runs", "tied",
+    "runs", "tied", "protocol",
 ))  # fmt: skip
+ENDINGS = ("_low", "_high", "_sd")  # of columns beside a metric's
 MAX_BYTES = 1 << 28
 MAX_ROWS = 1 << 31  # bytes of the rows of a report
+
+MAX_CLASSES = 1 << 20
+ROUNDING = 1e-9  # by which an interval of an older version may pass 0 or 1
+UNREADABLE = (ValueError, TypeError, EOFError, OSError, SyntaxError, TokenError, RuntimeError, zipfile.BadZipFile)
 
 Rows = Mapping[str, NDArray[Any]]
 
@@ -103,9 +109,17 @@ def write_report(path: Path, report: Report, rows: Rows | None = None) -> None:
     A device or a pipe has no place beside it, and gets the report without rows.
     """
     _only_over(path, read_report, "a report")
-    if rows is not None and (path.is_file() or not path.exists()):
-        report = msgspec.structs.replace(report, rows=write_rows(path, rows))
-    write_page(path, report)
+    if rows is None or (path.exists() and not path.is_file()):
+        write_page(path, report)
+        return
+    beside, data = rows_file(path), _packed(rows)
+    _only_over(beside, lambda old: _arrays(read_bytes(old, MAX_ROWS), old), "the rows of a report")
+    report = msgspec.structs.replace(report, rows={"file": beside.name, "sha256": sha256(data).hexdigest()})
+    with atomic(path) as page:  # a disk that is full is known before older rows are replaced
+        page.write(canonical.page(msgspec.to_builtins(report)))
+        page.flush()
+        with atomic(beside) as stream:
+            stream.write(data)
 
 
 def write_comparison(path: Path, comparison: Any) -> None:
@@ -146,10 +160,16 @@ def read_report(path: Path) -> Report:
     if report.format != FORMAT:
         raise InputError("a report of another format", file=path, field="format", found=report.format,
                          expected=str(FORMAT), hint="Score again with this version.")  # fmt: skip
+    if not report.metrics:
+        raise InputError("a report without a score", file=path, field="metrics")
     for name, value in report.metrics.items():
+        low, high = report.intervals.get(name, (0.0, 1.0))
         if not 0 <= value <= 1:
             raise InputError("not a score", file=path, field=f"metrics.{name}", found=value, expected="0 to 1")
-        if name.partition("_")[0] in RESERVED:
+        if not -ROUNDING <= low <= high <= 1 + ROUNDING:
+            raise InputError("not an interval of a score", file=path, field=f"intervals.{name}", found=[low, high],
+                             expected="0 <= low <= high <= 1")  # fmt: skip
+        if name.partition("_")[0] in RESERVED or name.endswith(ENDINGS) or not name:
             raise InputError("a metric cannot have this name", file=path, field="metrics", found=name)
     if not 0 <= report.answered <= report.asked or not report.asked:
         raise InputError("a report that contradicts itself", file=path, field="answered", found=report.answered,
@@ -165,22 +185,25 @@ def rows_file(report: Path) -> Path:
     return report.with_name(f"{report.name.removesuffix('.json')}.rows.npz")
 
 
-def write_rows(report: Path, rows: Rows) -> dict[str, str]:
-    """The rows of the report that is, or will be, at `report`; what it has to say of them: file and sha256."""
-    path = rows_file(report)
-    _only_over(path, lambda old: _arrays(read_bytes(old, MAX_ROWS), old), "the rows of a report")
+def _packed(rows: Rows) -> bytes:
+    """Rows as the bytes of their file."""
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **{name: _small(rows[name]) for name in sorted(rows)})
-    data = stream.getvalue()
-    with atomic(path) as target:
-        target.write(data)
-    return {"file": path.name, "sha256": sha256(data).hexdigest()}
+    return stream.getvalue()
 
 
 def _small(array: NDArray[Any]) -> NDArray[Any]:
     """Whole numbers take four bytes: codes and places, all below 2^31."""
     array = np.array(array, order="C")
     return array.astype(np.int32) if array.dtype.kind in "iu" else array
+
+
+def has_rows(path: Path, report: Report) -> bool:
+    """Whether a file of the name that the report says is beside it."""
+    try:
+        return (path.parent / (report.rows or {}).get("file", "")).is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def read_rows(path: Path, report: Report) -> dict[str, NDArray[Any]]:
@@ -222,7 +245,7 @@ def _arrays(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
                     raise ValueError(f"{entry.filename} holds {kind}")
                 array = np.frombuffer(raw, kind, offset=header.tell()).reshape(shape)
                 arrays[entry.filename.removesuffix(".npy")] = array
-    except (ValueError, EOFError, OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise InputError(f"not arrays that can be read safely: {error}", file=path, expected="npz") from None
     return arrays
 
@@ -247,6 +270,8 @@ def _fault(rows: Rows, report: Report) -> str | None:
     samples, classes = rows["samples"], rows["classes"]
     if samples.shape != () or classes.shape != () or samples != report.asked:
         return f"it has {samples} samples, and {report.asked} were asked"
+    if classes.dtype.kind != "i" or samples.dtype.kind != "i" or not 0 < classes <= MAX_CLASSES:
+        return f"it has {classes} classes"
     k, m = rows["sample"].shape, rows["truth_sample"].shape
     hits = rows["truth"].shape
     if len(k) != 1 or len(m) != 1 or not m[0] or len(hits) != 2 or hits[1:] != k:

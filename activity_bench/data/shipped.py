@@ -22,7 +22,7 @@ def digests() -> list[dict[str, str]]:
 
 
 def published() -> list[dict[str, str]]:
-    """Every published figure, one a row: paper, table, row, benchmark, version, split, part, metric, value, status."""
+    """Every published figure, one a row: paper, table, row, benchmark, version, split, part, protocol, metric, …"""
     return [row for path in sorted((folder() / "published").glob("*.csv")) for row in _rows(path)]
 
 

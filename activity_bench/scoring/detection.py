@@ -105,6 +105,7 @@ class Ranked:
     truths: Truths  # those that count
 
 
+@np.errstate(over="ignore", invalid="ignore")  # as in `iou`
 def rank(truths: Truths, detections: Detections, rules: DetectionProtocol) -> Ranked:
     """Detections in order, matched with the truths at every threshold."""
     truths = _counting(truths, rules)

@@ -138,7 +138,7 @@ def cluster_sums(columns: Floats, clusters: Ints | None) -> tuple[Floats, Floats
     place = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     sizes = np.bincount(place)
     most = np.abs(columns).max(axis=0, initial=0.0) * sizes.max() * len(sizes)
-    scale = 2.0 ** (51 - np.ceil(np.log2(np.where(most > 0, most, 1.0))))
+    scale = 2.0 ** np.minimum(51 - np.ceil(np.log2(np.where(most > 0, most, 1.0))), 1000)  # a float, whatever is tiny
     whole = np.rint(columns * scale)
     if clusters is not None:
         whole = np.stack([np.bincount(place, whole[:, j]) for j in range(c)], axis=1)

@@ -100,7 +100,7 @@ class MomentProtocol:
     name: str
     metrics: tuple[Metric, ...]
     definition: str
-    differences: str = "none known"  # from what it is named after, with the size of their effect
+    differences: str = "Nothing is known to differ."  # from what it is named after, with the size of their effect
     task: str = "moment"
     lengths: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # seconds: targets scored apart
     ties: Ties = "stable"  # equal scores: the earlier start, then the earlier end; official: as the file has them
@@ -234,6 +234,7 @@ def intervals(
         if names:
             column = np.stack([values[name] for name in names], axis=1)
             edges = of_shares(column, clusters) if names is shares else of_means(column, clusters, seed)
+            edges = np.clip(edges, 0.0, 1.0)  # rounded deviations can pass a bound by 1e-14
             found |= {name: (float(low), float(high)) for name, (low, high) in zip(names, edges, strict=True)}
     return {name: found[name] for name in values}
 

@@ -6,8 +6,22 @@ come from the ActivityNet devkit, of S-CNN's on the THUMOS14 test set for the ot
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from activity_bench.scoring.detection import DetectionProtocol
 from activity_bench.types import Foreign
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A score whose rules are the protocol's."""
+
+    name: str
+    definition: str
+
+
+MAP = Mean("mAP", "mean over classes of the average precision at IoU t, by the protocol's rules; its mean over t")
+
 
 TO_HALF = (0.1, 0.2, 0.3, 0.4, 0.5)
 THUMOS = (0.3, 0.4, 0.5, 0.6, 0.7)

@@ -11,6 +11,7 @@ from activity_bench.errors import InputError
 STRENGTHS = ("noise", "appearance", "drift", "scenes", "tempo", "image_noise", "word_noise")
 SHARES = ("slow", "kinship", "order", "common", "layout", "mislead", "shift")
 SIZES = ("dim", "stride", "concepts", "region_dim", "global_dim", "word_dim")
+STRONGEST = 1e6  # beyond it single precision has nothing left to show
 MOST_DISTRACTORS = 3.0  # a minute: each has a slot of 20 s to itself
 SCENES = 64  # in a world
 CALIBRATED = {"released": 5.6, "embedded": 6.3}  # `noise` of re-localization; docs/world.md has the evidence
@@ -54,7 +55,8 @@ class WorldOptions:
         for name in SIZES:
             self._check(name, 1 <= getattr(self, name) <= 65536, "1 to 65536")
         for name in STRENGTHS:
-            self._check(name, isfinite(getattr(self, name)) and getattr(self, name) >= 0, "0 or more, finite")
+            self._check(name, 0 <= getattr(self, name) <= STRONGEST, f"0 to {STRONGEST:g}")
+        self._check("seed", 0 <= self.seed < 2**63, "0 to 2^63 - 1")
         for name in SHARES:
             self._check(name, 0 <= getattr(self, name) <= 1, "0 to 1")
         self._check("memory", 0 <= self.memory < 1, "0 or more, below 1")

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -80,14 +81,16 @@ class Folder:
         if not path.exists():
             return None
         page: _Page = canonical.read_page(disk.read_bytes(path), path, _Page)
-        if page.format != FORMAT or not page.tensors.startswith("state-") or "/" in page.tensors:
-            raise InputError("not a state of a training", file=path, expected=f"format {FORMAT}, tensors in state-…")
+        whole = page.format == FORMAT and page.tensors.startswith("state-") and "/" not in page.tensors
+        if not whole or min(page.step, page.best_step, page.stale) < 0:
+            raise InputError("not a state of a training", file=path, expected=f"format {FORMAT}, tensors in state-…, "
+                             "no count below 0")  # fmt: skip
         if disk.sha256(self.path / page.tensors)[0] != page.sha256:
             raise InputError("not the file that state.json was written for: its sha256 differs",
                              file=self.path / page.tensors, expected=page.sha256)  # fmt: skip
-        return State(page.step, page.best, page.best_step, page.stale, page.seconds), load_file(
-            self.path / page.tensors
-        )
+        with whole_file(self.path / page.tensors):
+            tensors = load_file(self.path / page.tensors)
+        return State(page.step, page.best, page.best_step, page.stale, page.seconds), tensors
 
     def log(self, row: Mapping[str, Any]) -> None:
         """One more row of metrics.csv."""
@@ -106,9 +109,9 @@ class Folder:
             draft.unlink(missing_ok=True)
         path = self.path / "metrics.csv"
         if path.exists():
-            head, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-            kept = [row for row in rows if row.endswith("\n") and int(row.partition(",")[0]) <= step]
-            _write(path, "".join([head, *kept]).encode())
+            head, *rows = path.read_bytes().splitlines(keepends=True) or [b""]
+            steps = {row: row.partition(b",")[0] for row in rows if row.endswith(b"\n")}
+            _write(path, b"".join([head, *(row for row, n in steps.items() if n.isdigit() and int(n) <= step)]))
 
 
 def read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
@@ -116,11 +119,17 @@ def read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
     with disk.open_read(path):  # a missing file, a folder: said in the words of every other reader
         pass
     wanted = shapes(network.state_dict())
+    with whole_file(path), safetensors.safe_open(path, "pt") as file:
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        check_shapes(found, wanted, path)
+        return {name: file.get_tensor(name) for name in wanted}
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[None]:
+    """What safetensors says of a damaged file, as an error of ours."""
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            check_shapes(found, wanted, path)
-            return {name: file.get_tensor(name) for name in wanted}
+        yield
     except safetensors.SafetensorError as error:
         raise InputError(f"not a whole file of weights: {error}", file=path) from None
 
@@ -144,13 +153,18 @@ def flat(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"adam.{place}.{name}": tensor for place, moments in state.items() for name, tensor in moments.items()}
 
 
-def restore(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Give an optimiser the tensors that `flat` took."""
+def restore(optimiser: torch.optim.Optimizer, tensors: Tensors, path: Path) -> None:
+    """Give an optimiser the tensors that `flat` took. A weight that no gradient reaches has none."""
+    own = {key: tensor for key, tensor in tensors.items() if key.startswith("adam.")}
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        if key.startswith("adam."):
-            _, place, name = key.split(".")
-            state.setdefault(int(place), {})[name] = tensor
+    wanted: dict[str, tuple[int, ...]] = {}
+    for place, weight in enumerate(weights):
+        like = {"step": (), "exp_avg": tuple(weight.shape), "exp_avg_sq": tuple(weight.shape)}
+        if any(f"adam.{place}.{name}" in own for name in like):
+            wanted |= {f"adam.{place}.{name}": shape for name, shape in like.items()}
+            state[place] = {name: own[f"adam.{place}.{name}"] for name in like if f"adam.{place}.{name}" in own}
+    check_shapes(shapes(own), wanted, path)
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 

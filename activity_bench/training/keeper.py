@@ -101,7 +101,7 @@ class Keeper:
             wanted = checkpoint.shapes(module.state_dict())
             checkpoint.check_shapes(checkpoint.shapes(own), wanted, folder.path / "state.json")
             module.load_state_dict(own)
-        checkpoint.restore(self.optimiser, tensors)
+        checkpoint.restore(self.optimiser, tensors, folder.path / "state.json")
 
     def save(self, state: State) -> None:
         """A checkpoint, if there is a folder and this process writes."""

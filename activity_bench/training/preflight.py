@@ -39,7 +39,7 @@ def footprint(network: nn.Module, pairs: Sequence[Pair], dim: int, options: Trai
     weights = sum(weight.numel() for weight in network.parameters())
     copies = 4 + (1 if options.ema else 0)  # itself, its gradient, two moments
     longest = max(pair.window[1] - pair.window[0] + pair.query[1] - pair.query[0] for pair in pairs)
-    batch = math.ceil(options.batch / processes) * longest * dim * 4
+    batch = math.ceil(min(options.batch, len(pairs)) / processes) * longest * dim * 4
     ahead = 1 + AHEAD * options.workers
     return (f"memory, at most: {_size(4 * copies * weights)} for {weights:,} weights and Adam, {_size(batch)} for a "
             f"batch of the longest windows ({longest:,} rows), {ahead} at once; activations come on top")  # fmt: skip

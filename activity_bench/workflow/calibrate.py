@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -70,12 +70,18 @@ def calibrate(
     numbers = [name for name, value in asdict(WorldOptions()).items() if isinstance(value, float)]
     if parameter not in numbers:
         raise unknown("parameter", parameter, numbers)
+    if not isfinite(aim):
+        raise InputError("not a finite number", field="aim", found=aim)
     given = {"seed": seed, **(options or {})}
     tried: list[Tried] = []
 
+    def world(value: float) -> WorldOptions:
+        return option_table.make(WorldOptions, {**given, parameter: value}, "simulate calibrate")
+
+    world(high)  # both ends are looked at before any work
+
     def attempt(value: float) -> float:
-        world = option_table.make(WorldOptions, {**given, parameter: value}, "simulate calibrate")
-        metrics = scored(method, manifest, split, world, seed, method_options)
+        metrics = scored(method, manifest, split, world(value), seed, method_options)
         if metric not in metrics:
             raise unknown("metric", metric, metrics)
         tried.append(Tried(value, metrics))

@@ -74,7 +74,7 @@ def compare(
     measure = _moments if read[0].manifest.task == "moment" else _detections
     found, test = measure(rows, rules, paths, metrics, seed)
     for path, report, row in zip(paths, read, [found[0], *found], strict=True):
-        _check_scores(path, report, {m: d.baseline if path is paths[0] else d.score for m, d in row.items()})
+        check_scores(path, report, {m: d.baseline if path is paths[0] else d.score for m, d in row.items()})
     holm = {metric: paired_tests.holm([row[metric].p for row in found]) for metric in metrics}
     methods = [
         Versus(name_of(report), str(path), row, {metric: holm[metric][place] for metric in metrics})
@@ -100,7 +100,7 @@ def name_of(report: Report) -> str:
 
 def rules_of(report: Report, path: Path) -> Any:
     """The protocol that a report was scored by, with the thresholds that were chosen."""
-    rules: Any = catalog.load("protocol", catalog.PROTOCOLS, _base(report))
+    rules: Any = catalog.load("protocol", catalog.PROTOCOLS, base(report))
     if rules.task != report.manifest.task:
         raise InputError("this protocol does not score such a manifest", file=path, field="protocol",
                          found=report.protocol)  # fmt: skip
@@ -113,7 +113,7 @@ def rules_of(report: Report, path: Path) -> Any:
     return replace(rules, thresholds=tuple(chosen))
 
 
-def _base(report: Report) -> str:
+def base(report: Report) -> str:
     """The protocol's name without what was chosen of it: `opentad tiou=0.5` is `opentad`."""
     return report.protocol.partition(" ")[0]
 
@@ -121,8 +121,8 @@ def _base(report: Report) -> str:
 def in_order(report: Report) -> list[str]:
     """The report's metrics in the order of its protocol, where this version knows it."""
     known: list[str] = []
-    if _base(report) in catalog.PROTOCOLS:
-        known = catalog.load("protocol", catalog.PROTOCOLS, _base(report)).scores
+    if base(report) in catalog.PROTOCOLS:
+        known = catalog.load("protocol", catalog.PROTOCOLS, base(report)).scores
     return sorted(report.metrics, key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
@@ -143,6 +143,7 @@ def _check_same(first: Report, other: Report, first_path: Path, path: Path) -> N
     for field, mine, theirs in (
         ("manifest.digest", other.manifest.digest, first.manifest.digest),
         ("manifest.split", other.manifest.split, first.manifest.split),
+        ("asked", other.asked, first.asked),
         ("protocol", other.protocol, first.protocol),
         ("scorer.rules", other.scorer.get("rules"), first.scorer.get("rules")),
     ):
@@ -152,7 +153,8 @@ def _check_same(first: Report, other: Report, first_path: Path, path: Path) -> N
                              expected=f"{theirs}, as in {first_path}")  # fmt: skip
 
 
-def _check_scores(path: Path, report: Report, scores: Mapping[str, float]) -> None:
+def check_scores(path: Path, report: Report, scores: Mapping[str, float]) -> None:
+    """A report says what its rows give, or it is an error."""
     for metric, score in scores.items():
         found = report.metrics.get(metric)
         if found is None or abs(score - found) > 1e-9:

@@ -50,5 +50,5 @@ def make(options: type[T], given: Mapping[str, Any], what: str) -> T:
 
 def check_seed(seed: int) -> None:
     """A seed is a number that every generator takes."""
-    if not 0 <= seed < 2**63:
+    if type(seed) is not int or not 0 <= seed < 2**63:
         raise InputError("not a seed", field="seed", found=seed, expected="0 to 2^63 - 1")

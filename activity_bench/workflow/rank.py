@@ -14,13 +14,13 @@ import numpy as np
 
 from activity_bench.data import board as files
 from activity_bench.data import shipped
-from activity_bench.data.reports import Report, read_report, read_rows
+from activity_bench.data.reports import Report, has_rows, read_report, read_rows
 from activity_bench.errors import InputError, unknown
 from activity_bench.scoring.compare import holm, sign_flips
-from activity_bench.scoring.intervals import Ints, of_means
+from activity_bench.scoring.intervals import Ints, column_means, of_means
 from activity_bench.scoring.rank import overlap, ranks
 from activity_bench.segments import Floats
-from activity_bench.workflow.compare import in_order, moment_columns, name_of, report_file, rules_of
+from activity_bench.workflow.compare import base, check_scores, in_order, moment_columns, name_of, report_file, rules_of
 
 Row = dict[str, object]
 TIED = 0.05  # a p that is no smaller tells nobody apart
@@ -61,7 +61,7 @@ class _Entry:
         """What it may be ranked with; None for a partial manifest."""
         asked = self.report.manifest
         rules = self.report.protocol, self.report.scorer.get("rules")
-        return None if asked.partial else (asked.digest, asked.split, *rules)
+        return None if asked.partial else (asked.digest, asked.split, self.report.asked, *rules)
 
     def score(self, metric: str) -> float | None:
         """The mean over the runs, where all have it."""
@@ -111,14 +111,16 @@ def leaderboard(
         if len(entry.runs) > 1 and entry.samples:
             names = list(entry.samples[0])
             drawn = of_means(np.stack([entry.samples[0][name] for name in names], axis=1), entry.samples[1])
-            entry.drawn = {name: (float(low), float(high)) for name, (low, high) in zip(names, drawn, strict=True)}
+            bounds = np.clip(drawn, 0.0, 1.0)
+            entry.drawn = {name: (float(low), float(high)) for name, (low, high) in zip(names, bounds, strict=True)}
     _mark_ties(entries, by)
     rows = [_row(entry, metrics, runs) for entry in entries]
     rows.sort(key=lambda row: (str(row["benchmark"]), str(row["manifest_digest"]), str(row["split"]),
-                               row["rank"] is None, row["rank"] or 0, str(row["method"])))  # fmt: skip
+                               str(row["protocol"]), row["rank"] is None, row["rank"] or 0,
+                               str(row["method"])))  # fmt: skip
     if published:
         rows += _published([report for _, report in once.values()], metrics)
-    columns = ["rank", "method", "benchmark", "version", "split", "manifest_digest"]
+    columns = ["rank", "method", "benchmark", "version", "split", "manifest_digest", "protocol"]
     ends = ("", "_low", "_high", "_sd") if runs else ("", "_low", "_high")
     columns += [f"{metric}{end}" for metric in metrics for end in ends]
     columns += ["runs"] if runs else []
@@ -135,11 +137,13 @@ def leaderboard(
 def presented(board: Leaderboard, metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """The table as people read it: scores to four digits, `=` behind the rank of what is not told from the best."""
     several = len({(row["benchmark"], row["version"]) for row in board.rows}) > 1
+    rules = len({row["protocol"] for row in board.rows if row["source"] == "measured"}) > 1
     columns = [
         "rank",
         "method",
         *(["benchmark"] if several else []),
         "split",
+        *(["protocol"] if rules else []),
         *metrics,
         f"95 % of {board.by}",
         "source",
@@ -151,8 +155,11 @@ def presented(board: Leaderboard, metrics: Sequence[str]) -> tuple[list[str], li
         low, high = row.get(f"{board.by}_low"), row.get(f"{board.by}_high")
         interval = "" if low is None else f"{_short(low)} - {_short(high)}"
         where = [f"{row['benchmark']} {row['version']}"] if several else []
+        by_rules = [str(row["protocol"])] if rules else []
         scores = [_short(row.get(metric), row.get(f"{metric}_sd")) for metric in metrics]
-        rows.append([rank, str(row["method"]), *where, str(row["split"]), *scores, interval, str(row["source"])])
+        rows.append(
+            [rank, str(row["method"]), *where, str(row["split"]), *by_rules, *scores, interval, str(row["source"])]
+        )
     return columns, rows
 
 
@@ -171,7 +178,7 @@ def _entries(read: Sequence[tuple[Path, Report]], runs: bool) -> list[_Entry]:
         key: object = path, id(report)
         if runs and "name" in report.method:
             method = {name: value for name, value in report.method.items() if name != "seed"}
-            alike = report.manifest, report.protocol, report.scorer.get("rules"), report.features, method
+            alike = report.manifest, report.asked, report.protocol, report.scorer.get("rules"), report.features, method
             key = msgspec.json.encode(alike, order="sorted")
         entry = entries.setdefault(key, _Entry([], []))
         entry.paths.append(path)
@@ -181,11 +188,13 @@ def _entries(read: Sequence[tuple[Path, Report]], runs: bool) -> list[_Entry]:
 
 def _samples(path: Path, report: Report) -> tuple[dict[str, Floats], Ints] | None:
     """Of a report on moments whose rows are beside it."""
-    beside = report.rows is not None and (path.parent / report.rows.get("file", "")).is_file()
-    if report.manifest.task != "moment" or not beside:
+    if report.manifest.task != "moment" or not has_rows(path, report):
         return None
     rows = read_rows(path, report)
-    return moment_columns(rules_of(report, path), rows, path), rows["video"]
+    columns = moment_columns(rules_of(report, path), rows, path)
+    means = column_means(np.stack(list(columns.values()), axis=1)).tolist()
+    check_scores(path, report, dict(zip(columns, means, strict=True)))
+    return columns, rows["video"]
 
 
 def _mark_ties(entries: Sequence[_Entry], by: str) -> None:
@@ -194,7 +203,7 @@ def _mark_ties(entries: Sequence[_Entry], by: str) -> None:
         ranked = sorted((e for e in entries if e.group == group and e.rank is not None), key=lambda e: e.rank or 0)
         best, *others = ranked
         best.tied = "yes"
-        paired = [entry for entry in others if best.samples and entry.samples]
+        paired = [entry for entry in others if _pair(best, entry, by)]
         if paired and best.samples:
             columns, videos = best.samples
             differences = [columns[by] - e.samples[0][by] for e in paired if e.samples]
@@ -207,6 +216,13 @@ def _mark_ties(entries: Sequence[_Entry], by: str) -> None:
                 entry.tied, entry.tied_by = "yes" if overlap(*known) else "no", "intervals"  # type: ignore[arg-type]
 
 
+def _pair(best: _Entry, other: _Entry, by: str) -> bool:
+    """Whether the rows of both are at hand, and of the same samples."""
+    if not best.samples or not other.samples or by not in best.samples[0]:
+        return False
+    return np.array_equal(best.samples[1], other.samples[1])
+
+
 def _row(entry: _Entry, metrics: Sequence[str], runs: bool) -> Row:
     report = entry.report
     row: Row = {
@@ -216,6 +232,7 @@ def _row(entry: _Entry, metrics: Sequence[str], runs: bool) -> Row:
         "version": report.manifest.version,
         "split": report.manifest.split,
         "manifest_digest": report.manifest.digest,
+        "protocol": report.protocol,
         "tied_with_best": entry.tied,
         "tied_by": entry.tied_by,
         "asked": report.asked,
@@ -233,16 +250,30 @@ def _row(entry: _Entry, metrics: Sequence[str], runs: bool) -> Row:
 
 
 def _published(reports: Sequence[Report], metrics: Sequence[str]) -> list[Row]:
-    """The papers' rows for the benchmark versions at hand: never ranked, since nobody has their predictions."""
-    asked = {(report.manifest.name, report.manifest.version, report.manifest.split) for report in reports}
+    """The papers' rows for the benchmark versions at hand: never ranked, since nobody has their predictions.
+
+    A figure stands beside reports of its own evaluation alone; a mean over thresholds, beside the same thresholds.
+    """
+    asked: dict[tuple[str, ...], set[str]] = {}
+    for report in reports:
+        names = report.metrics if " tiou=" not in report.protocol else [name for name in report.metrics if "@" in name]
+        of = report.manifest
+        asked.setdefault((of.name, of.version, of.split, base(report)), set()).update(names)
     rows: dict[tuple[str, ...], Row] = {}
     for figure in shipped.published():
         where = (figure["benchmark"], figure["version"], figure["split"])
-        if where in asked and not figure["part"] and figure["metric"] in metrics:
+        same = any(figure["metric"] in asked.get((*where, rules), ()) for rules in figure["protocol"].split())
+        if same and not figure["part"] and figure["metric"] in metrics:
             name = f"{figure['row']} ({figure['paper']} {figure['table']})"
             row = rows.setdefault(
                 (name, *where),
-                {"method": name, "benchmark": where[0], "version": where[1], "split": where[2]},
+                {
+                    "method": name,
+                    "benchmark": where[0],
+                    "version": where[1],
+                    "split": where[2],
+                    "protocol": figure["protocol"],
+                },
             )
             row[figure["metric"]] = float(figure["value"])
             row["source"], row["date"] = figure["status"], figure["date"]

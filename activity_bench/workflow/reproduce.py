@@ -7,7 +7,7 @@ features are simulated, and every table says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -16,7 +16,7 @@ from activity_bench.data import manifest as manifests
 from activity_bench.data import shipped
 from activity_bench.data.board import write_csv, write_markdown
 from activity_bench.data.canonical import page
-from activity_bench.data.disk import atomic, read_bytes
+from activity_bench.data.disk import atomic, read_bytes, sha256
 from activity_bench.data.reports import Report, read_report
 from activity_bench.errors import InputError, unknown
 from activity_bench.simulation.parameters import CALIBRATED
@@ -94,17 +94,24 @@ def reproduce(
     plan = PLANS[name]
     if size not in plan.sizes:
         raise unknown("size", size, plan.sizes)
-    check_seed(seed)
     known = [cell.name for cell in plan.cells]
     for wanted in only:
         if wanted not in known:
             raise unknown("cell", wanted, known)
+    if tables and not annotations:
+        raise InputError("tables belong to annotations", field=", ".join(sorted(tables)),
+                         expected="--annotations FILE beside them, or neither")  # fmt: skip
     chosen = plan.sizes[size]
+    check_seed(seed)
+    check_seed(seed + chosen.seeds - 1)
     cells = [cell for cell in plan.cells if not only or cell.name in only]
-    out = Path(out)
-    _same_job(out, {"plan": name, "size": size, "seed": seed, "options": dict(options or {}), **asdict(chosen)})
-    made = {m: _manifest(plan, m, out, annotations, tables or {}, say) for m in {cell.manifest: None for cell in cells}}
+    given = {cell.name: _options(cell, chosen, options or {}) for cell in cells}  # wrong ones are named before any work
     world = {"noise": CALIBRATED["released" if annotations else "embedded"], **chosen.world}
+    files = sorted(sha256(Path(file))[0] for file in (*annotations, *(tables or {}).values()))
+    out = Path(out)
+    _same_job(out, {"plan": name, "size": size, "seed": seed, "seeds": chosen.seeds, "options": dict(options or {}),
+                    "training": dict(chosen.training), "world": world, "files": files})  # fmt: skip
+    made = {m: _manifest(plan, m, out, annotations, tables or {}, say) for m in {cell.manifest: None for cell in cells}}
     outcomes = []
     for cell in cells:
         asked = made[cell.manifest]
@@ -114,7 +121,7 @@ def reproduce(
             if not (folder / "run.json").exists():
                 say(f"{cell.name}, seed {seed + k}")
                 run_method(cell.method, asked.folder, "test", folder, features=features, seed=seed + k,
-                           options=_options(cell, chosen, options or {}), progress=progress)  # fmt: skip
+                           options=given[cell.name], progress=progress)  # fmt: skip
         outcomes.append(_outcome(cell, [read_report(folder / "report.json") for folder in folders]))
     found = Reproduction(plan, outcomes, _orderings(plan, {cell.name for cell in cells}, out, seed))
     _write(found, out)
@@ -129,7 +136,7 @@ def _same_job(out: Path, job: Mapping[str, Any]) -> None:
             raise InputError("this folder holds another reproduction, or the same one at other settings", file=path,
                              hint="Name another folder.")  # fmt: skip
         return
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError("not an empty folder, and no reproduction", file=out, hint="Name another folder.")
     out.mkdir(parents=True, exist_ok=True)
     with atomic(path) as stream:

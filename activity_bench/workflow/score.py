@@ -116,19 +116,20 @@ def rules_of(asked: manifests.Manifest, name: str | None, ties: str | None = Non
         return rules
     thresholds = rules.thresholds if tiou is None else _thresholds(tiou)
     if thresholds != rules.thresholds:
-        rules = replace(rules, thresholds=thresholds, name=f"{rules.name} tiou={tiou}")
+        rules = replace(rules, thresholds=thresholds, name=f"{rules.name} tiou={','.join(map(str, thresholds))}")
     return rules
 
 
 def _thresholds(text: str) -> tuple[float, ...]:
-    """0.3,0.5 or 0.3:0.7:0.1, both ends included."""
+    """0.3,0.5 or 0.3:0.7:0.1, both ends included: a step that misses the last is refused."""
     wrong = InputError("not thresholds of IoU", field="--tiou", found=text,
                        expected="numbers above 0 and up to 1, as 0.3,0.5 or 0.3:0.7:0.1, at most 32")  # fmt: skip
     try:
         if ":" in text:
             first, last, step = (float(part) for part in text.split(":"))
-            count = round((last - first) / step) + 1 if step > 0 else 0
-            if not 0 < count <= 32:
+            steps = (last - first) / step if step > 0 else -1.0
+            count = round(steps) + 1
+            if not 0 < count <= 32 or abs(steps - round(steps)) > 1e-6:  # the last is one of them
                 raise wrong
             found = tuple(round(first + place * step, 6) for place in range(count))
         else:

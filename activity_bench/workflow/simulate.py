@@ -19,6 +19,7 @@ from activity_bench.simulation.parameters import WorldOptions
 from activity_bench.simulation.properties import Moved, moved
 from activity_bench.simulation.world import World
 from activity_bench.workflow import options as option_table
+from activity_bench.workflow.options import check_seed
 from activity_bench.workflow.run import Progress, silent
 
 SIMULATED = "simulated"  # in place of a file of features
@@ -33,7 +34,9 @@ def simulate_corpus(
 
     >>> simulate_corpus("corpus")["activitynet.json"]
     """
-    made = files(option_table.make(CorpusOptions, options or {}, "simulate corpus"))
+    chosen = option_table.make(CorpusOptions, options or {}, "simulate corpus")
+    check_seed(chosen.seed)
+    made = files(chosen)
     with atomic_folder(Path(out), force=force, marker=CORPUS_MARKER, ours=CORPUS) as draft:
         for name, content in made.items():
             path = draft / name
@@ -73,16 +76,22 @@ def simulate_features(
     return FeatureStore(out)
 
 
-def simulate_words(manifest: Path | str, out: Path | str, *, options: Mapping[str, Any] | None = None) -> int:
+def simulate_words(
+    manifest: Path | str, out: Path | str, *, options: Mapping[str, Any] | None = None, force: bool = False
+) -> int:
     """Write the vectors of a manifest's class names to an npz (`names`, `vectors`); how many there are.
 
     >>> simulate_words("manifest", "words.npz")
     """
     asked = manifests.load(Path(manifest))
+    if Path(out).is_file() and not force:
+        raise InputError("the file exists", file=Path(out), hint="Use --force to replace it, or name another.")
     world = simulated(manifest, options)
     labels = {label for words in asked.vocabularies.values() for label in words}
     labels |= {label for split in asked.splits for sample in asked.samples(split) for label in sample.classes()}
     names = sorted(labels)
+    if not names:
+        raise InputError("this manifest names no class", file=asked.folder)
     with atomic(Path(out)) as stream:
         np.savez(stream, names=np.array(names, np.str_), vectors=np.stack([world.word(name) for name in names]))
     return len(names)

@@ -171,6 +171,8 @@ def train_several(
     """The same training with `count` seeds, one after another, each in its own folder `seed-N` within `out`."""
     if not 1 <= count <= 10_000:
         raise InputError("not a number of runs", field="--runs", found=count, expected="1 to 10,000")
+    check_seed(seed)
+    check_seed(seed + count - 1)
     return [train(name, manifest, Path(out) / f"seed-{n}", seed=n, **more) for n in range(seed, seed + count)]
 
 

@@ -15,7 +15,7 @@ from activity_bench.data.truth import Moments
 from activity_bench.errors import InputError
 from activity_bench.types import Foreign
 from activity_bench.workflow.judge import suspicions
-from activity_bench.workflow.score import read_truth
+from activity_bench.workflow.score import read_truth, rules_of
 
 FEW = 3  # samples that say the same by chance
 
@@ -43,14 +43,17 @@ def validate(
     split: str | None = None,
     *,
     format_: str | None = None,
-    foreign: Foreign | None = None,
+    protocol: str | None = None,
 ) -> list[str]:
     """What was found sound, a line each. A fault is an error that locates it; of predictions, every fault is counted
-    (`FaultyError`). `foreign` is the policy for files of other formats; without one they are held to our own rules.
+    (`FaultyError`). Files of other formats are held to our own rules, or to what a `protocol` does with them.
 
     >>> validate("manifest")
     """
     path = Path(path)
+    if manifest is None and protocol is not None:
+        raise InputError("a protocol is for predictions", field="--protocol", found=protocol,
+                         expected="--manifest and --split with it")  # fmt: skip
     if manifest is None and split is None and path.suffix in {".h5", ".hdf5"}:
         return _store(path)
     if manifest is None and split is None and (path.is_dir() or path.name == manifests.MARKER):
@@ -60,7 +63,8 @@ def validate(
     if manifest is None or split is None:
         raise InputError("predictions are checked against what they answer", file=path,
                          expected="--manifest and --split")  # fmt: skip
-    return _predictions(path, manifests.load(Path(manifest)), split, format_, foreign)
+    asked = manifests.load(Path(manifest))
+    return _predictions(path, asked, split, format_, None if protocol is None else rules_of(asked, protocol).foreign)
 
 
 def _predictions(
@@ -111,7 +115,8 @@ def _suspicious(truth: Moments | Instances, answers: Answers) -> list[str]:
         warnings.append(f"{empty:,} segments have no length and hit nothing")
     if len(count) > FEW and count[0] > 1 and np.ptp(count) == 0:
         warnings.append(f"every sample has {count[0]:,} segments: the file may have been cut at that number")
-    if len(count) > FEW and np.ptp(answers.start) == np.ptp(answers.end) == 0 and len(np.unique(truth.window_end)) > 1:
+    one = len(count) > FEW and all(times.min() == times.max() for times in (answers.start, answers.end))
+    if one and len(np.unique(truth.window_end)) > 1:
         warnings.append(f"every segment is [{answers.start[0]}, {answers.end[0]}], whatever its video")
     return warnings
 

@@ -180,6 +180,14 @@ def test_rows_that_are_not_those_of_the_grid_are_refused() -> None:
             answered(Arrays(timing, v=drawn(11, 100, 6), q=drawn(10, 8, 6)), sample)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_rows_that_are_not_finite_are_refused(value: float) -> None:
+    video = drawn(11, 60, 6)
+    video[33, 2] = value
+    with pytest.raises(InputError, match="v, row 13: features that are not finite"):
+        answered(Arrays(v=video, q=drawn(10, 8, 6)), asked((20, 50), (3, 7)))
+
+
 def test_rows_at_the_rate_of_each_video() -> None:
     """Videos of 15 and 60 frames a second under a nominal 30: their numbers of rows say whose rows they are."""
     query, video = drawn(10, 4, 6), drawn(11, 200, 6)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.quick
 
 METHODS = ["random", "statistical-prior", "full-window", "oracle"]
 COLUMNS = [
-    "rank", "method", "benchmark", "version", "split", "manifest_digest",
+    "rank", "method", "benchmark", "version", "split", "manifest_digest", "protocol",
     *(f"{metric}{end}" for metric in MOMENTS.scores for end in ("", "_low", "_high")),
     "tied_with_best", "tied_by", "asked", "answered", "features", "source", "date",
 ]  # fmt: skip

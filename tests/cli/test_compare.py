@@ -312,3 +312,37 @@ def test_no_file_of_others_is_replaced(tmp_path: Path, invoke: Callable[..., Any
     (tmp_path / "mine").write_text("# my notes\n")
     assert "not such a table" in invoke("leaderboard", a, option, tmp_path / "mine", code=2).err
     assert (tmp_path / "mine").read_text() == "# my notes\n"
+
+
+def test_a_leaderboard_believes_rows_and_not_what_somebody_wrote(tmp_path: Path) -> None:
+    a, b = save(tmp_path / "a.json", ious(1)), save(tmp_path / "b.json", ious(2))
+    page = json.loads(b.read_bytes())
+    b.write_text(json.dumps({**page, "metrics": {**page["metrics"], "mIoU": 0.99}, "intervals": {}}))
+    with pytest.raises(InputError, match="give another score"):
+        leaderboard([a, b])
+    for changes in ({"rows": {"file": "x" * 5000, "sha256": ""}}, {"metrics": {**page["metrics"], "mine": 0.9}}):
+        b.write_text(json.dumps({**page, **changes}))
+        first = json.loads(a.read_bytes())
+        a.write_text(json.dumps({**first, "metrics": {**first["metrics"], "mine": 0.8}}))
+        rows = leaderboard([a, b], by="mine" if "metrics" in changes else None).rows
+        assert [row["rank"] for row in rows] == [1, 2] and rows[1]["tied_by"] != "paired"
+
+
+def test_published_figures_stand_beside_their_own_evaluation(tmp_path: Path, invoke: Callable[..., Any]) -> None:
+    """CVPR 2020 scored its detections as W-TALC does: nothing else that is called mAP is comparable."""
+    asked = Asked("what2when", "thumos14@213-weak.1", "test", "sha256:00", "detection")
+    paths = []
+    for protocol in ("wtalc", "wtalc ties=official tiou=0.3,0.7", "activitynet", "thumos-evalkit"):
+        metrics = dict.fromkeys(("mAP", "mAP@0.3", "mAP@0.7" if "0.7" in protocol else "mAP@0.5"), 0.25)
+        paths.append(save(tmp_path / f"{len(paths)}.json", ious(1), with_rows=False, bounds=False, manifest=asked,
+                          protocol=protocol, metrics=metrics))  # fmt: skip
+
+    def papers(*of: int) -> dict[str, Any]:
+        rows = leaderboard([paths[place] for place in of]).rows
+        return {str(row["method"]): row for row in rows if row["source"] != "measured"}
+
+    assert papers(2) == papers(3) == {}
+    assert {"wtalc"} == {row["protocol"] for row in papers(0, 1, 2).values()}
+    assert any(row["mAP@0.5"] for row in papers(0).values()) and any(row["mAP@0.7"] for row in papers(1).values())
+    assert not any("Zhao" in name for name in papers(0, 1))  # cited from papers with evaluations of their own
+    assert "protocol" in invoke("leaderboard", *paths).out.splitlines()[0].split("\t")  # four kinds of mAP

@@ -206,3 +206,17 @@ def test_a_gzip_file_that_is_cut_or_a_bomb(tmp_path: Path, invoke: Callable[...,
     block = gzip.compress((b" " * 65_535 + b"\n") * 256, 9)
     (tmp_path / "p.gz").write_bytes(gzip.compress(text.strip() + b"\n") + block * 20)  # 336 MB in 0.3
     assert "expands beyond belief" in invoke("validate", tmp_path / "p.gz", *asked, code=2).err
+
+
+def test_a_protocol_says_what_a_foreign_file_may_hold(tmp_path: Path, videos: Path, invoke: Callable[..., Any]) -> None:
+    page = results([*ROWS, ("stranger", 0.0, 1.0, 0.5, "Diving"), ("a", 2.0, 2.0, 0.5, "Diving")])
+    (tmp_path / "p.json").write_text(json.dumps({"results": page}))
+    call = ["validate", tmp_path / "p.json", "--manifest", videos, "--split", "test"]
+    assert "unknown video" in invoke(*call, code=2).out
+    told = invoke(*call, "--protocol", "activitynet").out
+    assert "a video that the truth does not know: counted as wrong: 1" in told
+    assert "a reversed or empty segment: kept: 1" in told
+    assert "dropped: 1" in invoke(*call, "--protocol", "wtalc").out
+    assert "Did you mean 'activitynet'" in invoke(*call, "--protocol", "activtynet", code=2).err
+    assert "scores moment manifests" in invoke(*call, "--protocol", "moments", code=2).err
+    assert "--protocol" in invoke("validate", videos, "--protocol", "activitynet", code=2).err

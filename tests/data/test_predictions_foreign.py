@@ -252,3 +252,25 @@ def test_the_real_results_of_mmaction2_and_the_devkit(real_data: Path, tmp_path:
     with small.open() as stream:
         count = sum(map(len, json.load(stream)["results"].values()))
     assert len(predictions.read(small, truth, "", policy).sample) == count > 0
+
+
+GOOD = '{"label": "Diving", "score": 1, "segment": [1, 2]}'
+UNSOUND = {
+    "text of another kind": ("UTF-16 text", json.dumps({"results": PLAIN}).encode("utf-16")),
+    "half a character as an id": ("surrogate", f'{{"results": {{"a": [{GOOD}], "\\ud800": [{GOOD}]}}}}'.encode()),
+    "no number as the version": ("NaN", f'{{"version": NaN, "results": {{"a": [{GOOD}]}}}}'.encode()),
+    "results twice": ("results: a key", b'{"results": {"a": []}, "results": {"a": []}}'),
+    "a video twice, once without detections": ("a: a key", f'{{"results": {{"a": [], "a": [{GOOD}]}}}}'.encode()),
+    "a key spelt twice": ("score: a key", b'{"results": {"a": [%s]}}' % GOOD.encode().replace(
+        b'"score"', b'"score": 2, "sc\\u006fre"')),
+    "results and database": ("two dictionaries", f'{{"results": {{}}, "database": {{"a": [{GOOD}]}}}}'.encode()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", UNSOUND)
+def test_a_page_is_read_as_a_whole_or_not_at_all(shape: str, truth: Instances, tmp_path: Path) -> None:
+    """What a lenient reader would pass over in silence."""
+    said, text = UNSOUND[shape]
+    (tmp_path / "p").write_bytes(text)
+    with pytest.raises(InputError, match=said):
+        predictions.read(tmp_path / "p", truth, "", Foreign(unknown_video="count"), "activitynet")

@@ -6,11 +6,12 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from activity_bench import catalog
 from activity_bench.data.shipped import digests, folder, published
 
 pytestmark = pytest.mark.quick
 
-COLUMNS = "paper,table,row,benchmark,version,split,part,metric,value,status,date"
+COLUMNS = "paper,table,row,benchmark,version,split,part,protocol,metric,value,status,date"
 MOMENTS = {"mIoU", "IoU@0.3", "IoU@0.5", "IoU@0.7", "top1-mAP", *(f"top1-mAP@0.{t}" for t in range(5, 10))}
 DETECTIONS = {"mAP", *(f"mAP@{t / 20}" for t in range(2, 20))}
 
@@ -48,8 +49,19 @@ def test_every_figure_is_sound() -> None:
         assert figure["status"] in ("published", "cited")
         assert (figure["benchmark"], figure["version"]) in versions, figure
         assert figure["split"] == "test" and figure["part"] in ("", "difficult")
-    keys = Counter(tuple(figure[key] for key in COLUMNS.split(",")[:8]) for figure in published())
+    keys = Counter(tuple(figure[key] for key in COLUMNS.split(",")[:9]) for figure in published())
     assert set(keys.values()) == {1}
+
+
+def test_every_figure_names_the_evaluation_that_made_it() -> None:
+    """CVPR 2020 scored snippets as W-TALC (Paul et al.) does; what else it cites was scored by whom it cites."""
+    for figure in published():
+        rules = [catalog.load("protocol", catalog.PROTOCOLS, name) for name in figure["protocol"].split()]
+        if figure["benchmark"] == "what2when":
+            theirs = figure["status"] == "published" or "[28]" in figure["row"]
+            assert figure["protocol"] == ("wtalc" if theirs else ""), figure
+        else:
+            assert rules and all(figure["metric"] in row.scores for row in rules), figure
 
 
 def test_a_printed_mean_is_the_mean() -> None:

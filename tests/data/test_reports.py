@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import resource
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from activity_bench.data.board import cell, write_csv
 from activity_bench.data.reports import Asked, Report, now, read_report, read_rows, write_page, write_report
-from activity_bench.errors import InputError
+from activity_bench.errors import InputError, WorkError
 
 pytestmark = pytest.mark.quick
 
@@ -54,7 +55,10 @@ def test_a_report_of_the_first_version_still_loads(tmp_path: Path) -> None:
         ({"format": 2}, "another format"), ({"asked": 0, "answered": 0}, "contradicts"),
         ({"answered": 4}, "contradicts"),
         ({"answered": -1}, "contradicts"), ({"metrics": {"mIoU": "high"}}, r"metrics.*text"), ({"asked": "3"}, "asked"),
-        ({"manifest": None}, "manifest"),
+        ({"manifest": None}, "manifest"), ({"metrics": {}}, "without a score"),
+        ({"metrics": {"mIoU": 0.5, "mIoU_low": 0.5}}, "cannot have this name"),
+        ({"metrics": {"protocol": 0.5}}, "cannot have this name"), ({"metrics": {"": 0.5}}, "cannot have this name"),
+        ({"intervals": {"mIoU": [0.5, 0.4]}}, r"intervals\.mIoU"), ({"intervals": {"mIoU": [0, 2]}}, "not an interval"),
     ],
 )  # fmt: skip
 def test_a_report_that_is_none(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -220,3 +224,44 @@ def test_rows_that_no_report_has(tmp_path: Path, made: Report, rows: dict[str, A
     write_report(tmp_path / "r.json", made, rows)
     with pytest.raises(InputError, match=said):
         read_rows(tmp_path / "r.json", read_report(tmp_path / "r.json"))
+
+
+def test_a_header_that_is_no_header(tmp_path: Path) -> None:
+    """What NumPy makes of an array's header may fail in more ways than one."""
+    text = b"\x93NUMPY\x01\x00v\x00" + (b"(" * 110).ljust(117) + b"\n"
+    with zipfile.ZipFile(tmp_path / "r.rows.npz", "w") as archive:
+        archive.writestr("iou.npy", text)
+    sha = hashlib.sha256((tmp_path / "r.rows.npz").read_bytes()).hexdigest()
+    with pytest.raises(InputError, match="not arrays that can be read safely"):
+        read_rows(tmp_path / "r.json", report(rows={"file": "r.rows.npz", "sha256": sha}))
+
+
+@pytest.mark.parametrize("classes", [np.array(np.nan), np.array(2.0), np.array(1 << 40), np.array(0)])
+def test_a_number_of_classes_that_is_none(tmp_path: Path, classes: Any) -> None:
+    none = np.zeros(0, np.int64)
+    rows = {
+        "sample": none, "label": none, "truth": np.zeros((1, 0), np.int64), "counted": np.zeros((1, 0), bool),
+        "truth_sample": np.array([0]), "truth_label": np.array([0]), "samples": np.array(3), "classes": classes,
+    }  # fmt: skip
+    stream = io.BytesIO()
+    np.savez(stream, **rows)
+    (tmp_path / "r.rows.npz").write_bytes(stream.getvalue())
+    said = {"file": "r.rows.npz", "sha256": hashlib.sha256(stream.getvalue()).hexdigest()}
+    of = report(manifest=Asked("m", "1", "test", "sha256:00", "detection"), rows=said)
+    with pytest.raises(InputError, match="classes"):
+        read_rows(tmp_path / "r.json", of)
+
+
+def test_no_rows_are_replaced_by_those_of_a_report_that_cannot_be_written(tmp_path: Path) -> None:
+    write_report(tmp_path / "r.json", report(), MOMENT)
+    before = (tmp_path / "r.json").read_bytes(), (tmp_path / "r.rows.npz").read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    huge = report(warnings=["x" * 50_000])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))
+    try:
+        with pytest.raises(WorkError, match=r"r\.json: cannot write"):
+            write_report(tmp_path / "r.json", huge, {**MOMENT, "iou": np.zeros(3)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert ((tmp_path / "r.json").read_bytes(), (tmp_path / "r.rows.npz").read_bytes()) == before
+    assert len(list(tmp_path.iterdir())) == 2

@@ -71,3 +71,33 @@ def scores(
         | {f"top1-mAP@{t}": share(t) for t in MAP_AT}
         | {"top1-mAP": sum(map(share, MAP_AT), Fraction(0)) / len(MAP_AT)}
     )
+
+
+def ranking(question: Question, segments: Sequence[tuple[float, float, float]], t: str) -> Fraction:
+    """The average precision of a sample's ten best segments, as moment retrieval has it: of equal scores the first.
+
+    Each segment takes the free target that it fits best, if IoU >= t, else the next best. Precision at a hit is the
+    greatest from there on; a target that is not found has 0.
+    """
+    best = sorted(segments, key=lambda segment: -segment[2])[:10]
+    free = [(Fraction(a), Fraction(b)) for a, b in question.targets]
+    total, hits = len(free), []
+    for start, end, _ in best:
+        pair = (Fraction(start), Fraction(end))
+        if question.step is not None:
+            pair = (rows(start, question.step), rows(end, question.step))
+        fits = sorted(free, key=lambda target: iou(pair, target), reverse=True)
+        hit = bool(fits) and iou(pair, fits[0]) >= Fraction(t)
+        if hit:
+            free.remove(fits[0])
+        hits.append(hit)
+    precision = [Fraction(sum(hits[: n + 1]), n + 1) for n in range(len(hits))]
+    return sum((max(precision[n:]) for n, hit in enumerate(hits) if hit), Fraction(0)) / total
+
+
+def first(question: Question, segments: Sequence[tuple[float, float, float]]) -> Fraction:
+    """The IoU of the best-scored segment, of equals the first, with the target that it fits best."""
+    if not segments:
+        return Fraction(0)
+    start, end, _ = max(segments, key=lambda segment: segment[2])
+    return best_iou(question, [(start, end, 0.0)])

@@ -6,12 +6,14 @@ import json
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from activity_bench import catalog
 from activity_bench.scoring import moments
 from activity_bench.scoring.moments import MOMENTS, answer_iou, best_answers, by_group, evaluate, intervals
 from activity_bench.segments import to_seconds
@@ -69,6 +71,30 @@ def test_every_score_is_that_of_the_papers_words(cases: list[tuple[Question, Seg
     ):
         assert {k: found[k] for k in found if "@" in k} == {k: float(v) for k, v in expected.items() if "@" in k}
         assert found["top1-mAP"] == pytest.approx(float(expected["top1-mAP"]), abs=1e-15)
+
+
+WHOLE = st.lists(st.tuples(ROWS, SCORES), max_size=14)
+
+
+@settings(max_examples=400)
+@given(st.lists(st.tuples(st.lists(ROWS, min_size=1, max_size=3, unique=True), WHOLE), min_size=1, max_size=6))
+def test_rankings_are_those_of_moment_retrieval(cases: list[tuple[list[tuple[int, int]], list[Any]]]) -> None:
+    """Whole numbers and two thresholds that they meet exactly: .5 and .75 are reached, not passed."""
+    asked = [Question(targets) for targets, _ in cases]
+    answers = [[(float(a), float(b), score) for (a, b), score in found] for _, found in cases]
+    flat = [(place, *segment) for place, segments in enumerate(answers) for segment in segments]
+    columns = [np.array(column) for column in zip(*flat, strict=True)] if flat else list(np.zeros((4, 0)))
+    columns[0] = columns[0].astype(np.int64)
+    targets = [(place, *target) for place, q in enumerate(asked) for target in q.targets]
+    place, start, end = (np.array(column) for column in zip(*targets, strict=True))
+    step = np.full(len(asked), np.nan)
+    best = best_answers(*columns, len(asked), "official")
+    ious = answer_iou(best, step, place, start.astype(float), end.astype(float))
+    assert ious.tolist() == pytest.approx([float(reference.first(q, a)) for q, a in zip(asked, answers, strict=True)])
+    found = moments.average_precision(tuple(columns), step, place, start.astype(float), end.astype(float), "official")
+    for t, at in (("0.5", 0), ("0.75", 5)):
+        expected = [float(reference.ranking(q, a, t)) for q, a in zip(asked, answers, strict=True)]
+        assert found[:, at].tolist() == pytest.approx(expected, abs=1e-12)
 
 
 @settings(max_examples=100)
@@ -173,6 +199,47 @@ def test_each_metric_states_its_rule() -> None:
         *(f"top1-mAP@{t}" for t in (0.5, 0.6, 0.7, 0.8, 0.9)), "top1-mAP",
     ]  # fmt: skip
     assert moments.VERSION == 1
+
+
+def test_no_interval_passes_nought_or_one() -> None:
+    """Few small values in many samples: their draws reach 0, and what is rounded goes a bit beyond."""
+    values = np.zeros(300)
+    for share in np.linspace(0.01, 0.99, 50):
+        values[0] = share
+        for ious in (values, 1 - values):
+            assert all(0 <= low <= high <= 1 for low, high in intervals(ious).values())
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "protocols.md"
+
+
+def cells(rules: moments.MomentProtocol) -> list[str]:
+    """A row of the page's table."""
+
+    def at(metric: moments.Metric) -> str:
+        first, *_, last = metric.thresholds or (0, 0)
+        few = ", ".join(f"{t:g}" for t in metric.thresholds)
+        shown = few if len(metric.thresholds) < 6 else f"{first:g} to {last:g} by {metric.thresholds[1] - first:.2g}"
+        return f"`{metric.name}`" + (f" at {shown}" if metric.thresholds else "")
+
+    foreign = rules.foreign
+    return [
+        f"`{rules.name}`",
+        ", ".join(at(metric) for metric in rules.metrics),
+        ", ".join({"IoU > t" if metric.strict else "IoU >= t" for metric in rules.metrics if metric.thresholds}),
+        "the earlier" if rules.ties == "stable" else "the first in the file",
+        ", ".join(f"{name} to {high:g} s" for name, (_, high) in rules.lengths.items()) or "none",
+        f"{foreign.unknown_video}, {foreign.outside}, {foreign.empty}",
+    ]
+
+
+def test_the_page_shows_every_protocol_as_it_is() -> None:
+    flat = " ".join(PAGE.read_text(encoding="utf-8").split())
+    for name in catalog.PROTOCOLS:
+        rules = catalog.load("protocol", catalog.PROTOCOLS, name)
+        assert f"- `{name}`: {rules.definition}. {rules.differences}" in flat
+        if rules.task == "moment":
+            assert "| " + " | ".join(cells(rules)) + " |" in flat
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))

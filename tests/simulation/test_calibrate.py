@@ -16,7 +16,7 @@ from activity_bench.simulation.parameters import CALIBRATED, WorldOptions
 from activity_bench.workflow.build import build_dataset
 from activity_bench.workflow.calibrate import calibrate, scored
 from activity_bench.workflow.run import run_method
-from activity_bench.workflow.simulate import provider, simulate_features, simulate_words, simulated
+from activity_bench.workflow.simulate import provider, simulate_corpus, simulate_features, simulate_words, simulated
 
 QUICK = pytest.mark.quick
 
@@ -76,7 +76,8 @@ def test_calibration_halves_the_way_to_the_aim(manifest: Any) -> None:
     [({"aim": 0.99}, "the aim lies outside"), ({"metric": "mIOU"}, "unknown metric"),
      ({"parameter": "nois"}, "Did you mean 'noise'"), ({"parameter": "dim"}, "unknown parameter"),
      ({"low": 5.0, "high": 5.0}, "no range to search"), ({"method": "frame-lvel"}, "unknown method"),
-     ({"options": {"kinship": 2.0}}, "kinship")],
+     ({"options": {"kinship": 2.0}}, "kinship"), ({"aim": float("nan")}, "aim: not a finite number"),
+     ({"high": float("inf")}, "noise: out of range"), ({"options": {"seed": -1}}, "seed: out of range")],
 )  # fmt: skip
 def test_calibration_says_what_is_wrong(manifest: Any, changes: dict[str, Any], said: str) -> None:
     given = {"method": "frame-level", "metric": "mIoU", "aim": 0.3, "low": 5.0, "high": 6.0, "steps": 1,
@@ -133,3 +134,20 @@ def test_trimmed_clips_weak_lines_and_names(corpus: Path, tmp_path: Path) -> Non
     alike = vectors @ vectors.T / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors, axis=1)[:, None]
     np.fill_diagonal(alike, -1)
     assert names[alike[names.index("JavelinThrow")].argmax()] == "javelin throw"
+    held = (tmp_path / "words.npz").read_bytes()
+    with pytest.raises(InputError, match="the file exists"):
+        simulate_words(tmp_path / "m", tmp_path / "words.npz", options={"seed": 1})
+    assert (tmp_path / "words.npz").read_bytes() == held
+    simulate_words(tmp_path / "m", tmp_path / "words.npz", options={"seed": 1}, force=True)
+    assert (tmp_path / "words.npz").read_bytes() != held
+
+
+@QUICK
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_worlds_seed_and_noise_have_bounds(tmp_path: Path, seed: int) -> None:
+    with pytest.raises(InputError, match="not a seed"):
+        simulate_corpus(tmp_path / "corpus", options={"seed": seed})
+    with pytest.raises(InputError, match="seed: out of range"):
+        WorldOptions(seed=seed)
+    with pytest.raises(InputError, match="noise: out of range"):
+        WorldOptions(noise=1e308)  # beyond single precision

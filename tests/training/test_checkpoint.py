@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from activity_bench.errors import InputError
 from activity_bench.training import checkpoint
@@ -125,6 +126,8 @@ def test_a_damaged_file_is_refused(benchmark: Benchmark, tmp_path: Path, damage:
         ({"tensors": "state-13.safetensors"}, "no such file"),
         ({"format": 2}, "not a state of a training"),
         ({"step": "twelve"}, "step: found text"),
+        ({"step": -5}, "no count below 0"),
+        ({"stale": -1}, "no count below 0"),
     ],
 )
 def test_a_state_that_does_not_hold_together_is_refused(
@@ -142,3 +145,36 @@ def test_a_state_of_another_network_is_refused(benchmark: Benchmark, tmp_path: P
     train(benchmark, tmp_path)
     with pytest.raises(InputError, match="another model"):
         train(benchmark, tmp_path, hidden=4)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda tensors: {"adam.x.step": torch.zeros(()), **tensors}, "adam.x.step: the weights of another"),
+        (lambda tensors: {"adam.99.step": torch.zeros(()), **tensors}, "adam.99.step: the weights of another"),
+        (lambda tensors: tensors | {"adam.0.exp_avg": tensors["adam.0.exp_avg"].flatten()[:1].clone()}, "found .1,."),
+        (lambda tensors: {n: t for n, t in tensors.items() if n != "adam.1.exp_avg_sq"}, "adam.1.exp_avg_sq.*'none'"),
+        (None, "not a whole file of weights"),
+    ],
+)
+def test_a_states_tensors_are_looked_at_though_their_sum_is_right(
+    benchmark: Benchmark, tmp_path: Path, change: Any, said: str
+) -> None:
+    train(benchmark, tmp_path)
+    state = json.loads((tmp_path / "state.json").read_text())
+    path = tmp_path / state["tensors"]
+    path.write_bytes(save(change(load_file(path))) if change else b"pickled")
+    (tmp_path / "state.json").write_text(json.dumps(state | {"sha256": sha256(path.read_bytes()).hexdigest()}))
+    with pytest.raises(InputError, match=said):
+        train(benchmark, tmp_path, steps=20)
+
+
+@pytest.mark.quick
+def test_rows_of_the_log_that_nobody_wrote_are_dropped(benchmark: Benchmark, tmp_path: Path) -> None:
+    train(benchmark, tmp_path)
+    log = tmp_path / "metrics.csv"
+    before = log.read_bytes()
+    log.write_bytes(before + b"abc,1\n\xff\xfe\n\n7")
+    train(benchmark, tmp_path, steps=20)
+    assert log.read_bytes().startswith(before) and b"abc" not in log.read_bytes()

@@ -119,6 +119,22 @@ def test_several_seeds(invoke: Invoke, start: tuple[object, ...], tmp_path: Path
     assert "several runs" in refused.err and "seed-4" in refused.err
 
 
+def test_a_seed_too_many_is_said_before_the_first_run(
+    invoke: Invoke, start: tuple[object, ...], tmp_path: Path
+) -> None:
+    said = invoke("train", "toy", *start, "--out", tmp_path / "many", "--runs", 2, "--seed", 2**63 - 1, *SHORT, code=2)
+    assert "not a seed" in said.err and not (tmp_path / "many").exists()
+
+
+def test_the_memory_that_is_said_is_that_of_the_pairs_there_are(
+    invoke: Invoke, start: tuple[object, ...], tmp_path: Path
+) -> None:
+    said = []
+    for name, batch in (("all", made.COUNTS["train"]), ("more", 1_000_000)):
+        said.append(invoke("train", "toy", *start, "--out", tmp_path / name, *SHORT, "--set", f"batch={batch}").err)
+    assert said[0] == said[1] and "memory, at most" in said[0]
+
+
 def test_settings_from_a_file(invoke: Invoke, start: tuple[object, ...], tmp_path: Path) -> None:
     (tmp_path / "toy.toml").write_text("steps = 9\nlr = 0.5\nredraw = false\nschedule = 'cosine'\n")
     invoke("train", "toy", *start, "--out", tmp_path / "run", "--config", tmp_path / "toy.toml", "--set", "steps=4")

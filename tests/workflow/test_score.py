@@ -101,15 +101,17 @@ def test_the_truth_scores_one_under_every_protocol(folder: Path, tmp_path: Path)
 def test_choices_of_a_protocol_are_named_in_the_report(folder: Path, tmp_path: Path) -> None:
     path = answers(tmp_path / "p.jsonl", a=A, b=B)
     report = score(path, folder, "test", protocol="wtalc", ties="official", tiou="0.3:0.5:0.1")
-    assert report.protocol == "wtalc ties=official tiou=0.3:0.5:0.1"
+    assert report.protocol == "wtalc ties=official tiou=0.3,0.4,0.5"
     assert list(report.metrics) == ["mAP", "mAP@0.3", "mAP@0.4", "mAP@0.5"]
     assert score(path, folder, "test", tiou="0.7,0.5").metrics.keys() == {"mAP", "mAP@0.5", "mAP@0.7"}
     assert score(path, folder, "test", protocol="wtalc", tiou="0.1:0.5:0.1").protocol == "wtalc"
+    names = {score(path, folder, "test", tiou=tiou).protocol for tiou in ("0.5,0.7", "0.70,.5", "0.5:0.7:0.2")}
+    assert names == {"activitynet tiou=0.5,0.7"}  # one set of thresholds has one name, so that it is ranked as one
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize(
-    "tiou", ["", "x", "0", "1.5", "0.5,0.5", "0.1:0.9", "0.5:0.1:0.1", "0:1:1e-9", "nan", "1e400:1:1"]
+    "tiou", ["", "x", "0", "1.5", "0.5,0.5", "0.1:0.9", "0.3:0.7:0.15", "0.5:0.1:0.1", "0:1:1e-9", "nan", "1e400:1:1"]
 )
 def test_thresholds_that_are_none(folder: Path, tmp_path: Path, tiou: str) -> None:
     with pytest.raises(InputError, match="--tiou"):
@@ -161,6 +163,62 @@ def test_the_scorer_gives_what_a_file_gives(folder: Path, tmp_path: Path) -> Non
         scorer.update([Prediction("test/a/0-100000/0", (), ())])
     scorer.reset()
     assert set(scorer.compute().metrics.values()) == {0.0}
+
+
+@pytest.mark.quick
+def test_the_scorer_takes_numbers_of_numpy_and_names_what_is_none(tmp_path: Path, folder: Path) -> None:
+    moments = tiny.write(tmp_path / "moments").folder
+    scorer = Scorer(moments, "test")
+    one = np.array([10.0, 20.0, 0.5])
+    scorer.update([Prediction(tiny.TEST[2].id, ((np.float32(10), np.int64(20), one[2]),))])
+    assert scorer.compute().metrics["mIoU"] == pytest.approx(1 / 4)
+    sample = tiny.TEST[1].id
+    wrong: list[tuple[Any, str]] = [
+        (Prediction(sample, ((3.0, float("nan"), 1.0),)), r"answers:2: segments: not an answer.*finite"),
+        (Prediction(sample, ((3.0, 4.0),)), "answers:2: segments"),  # type: ignore[arg-type]
+        (Prediction(sample, ((3.0, 10**400, 1.0),)), "answers:2: segments"),
+        (Prediction(5, ()), "answers:2: sample"),  # type: ignore[arg-type]
+        (Prediction("\ud800", ()), "answers:2: sample"),
+        ({"sample": sample, "segments": []}, "found 'dict'; expected a Prediction"),
+    ]
+    for answer, said in wrong:
+        with pytest.raises(InputError, match=said):
+            scorer.update([answer])
+    labelled = Scorer(folder, "test")
+    labelled.update([Prediction("test/a/0-100000/0", (tuple(one),), (np.str_("Diving"),))])  # type: ignore[arg-type]
+    assert labelled.compute().metrics["mAP@0.5"] == 0.25
+
+
+@pytest.mark.quick
+def test_no_answer_needs_no_labels(folder: Path, tmp_path: Path) -> None:
+    path = tiny.answers(tmp_path / "p.jsonl", [
+        tiny.answer("test/a/0-100000/0"),
+        tiny.answer("test/b/0-100000/0", *(r[:3] for r in B), labels=[r[3] for r in B]),
+        tiny.answer("test/c/0-100000/0", labels=None),
+    ])  # fmt: skip
+    report = score(path, folder, "test")
+    assert (report.answered, report.metrics) == (1, score(answers(tmp_path / "b.jsonl", b=B), folder, "test").metrics)
+    scorer = Scorer(folder, "test")
+    scorer.update([Prediction("test/a/0-100000/0", ())])
+    assert scorer.compute().answered == 0
+    with pytest.raises(InputError, match="a line without labels"):
+        scorer.update([Prediction("test/b/0-100000/0", ((1.0, 2.0, 0.5),))])
+    with pytest.raises(InputError, match="not one class a segment"):
+        scorer.update([Prediction("test/c/0-100000/0", (), ("Diving",))])
+
+
+@pytest.mark.quick
+def test_numbers_too_large_to_add_are_no_error(folder: Path, tmp_path: Path) -> None:
+    """A window without an end holds 1e308 seconds; nothing overflows into a warning or a nan."""
+    made = tiny.write(tmp_path / "endless", train=(), test=(video("d", (1.0, 2.0, "Diving"), end=None),),
+                      task="detection", vocabularies={"target": CLASSES}, splits=("test",))  # fmt: skip
+    path = answers(tmp_path / "p.jsonl", d=[(1, 1.7e308, 1e308, "Diving"), (1, 2, -1.7e308, "Diving")])
+    for protocol in ("activitynet", "wtalc"):
+        report = score(path, made.folder, "test", protocol=protocol, diagnosis=True, intervals=True)
+        assert report.metrics["mAP@0.5"] in (0.0, 0.5)
+    moments = tiny.write(tmp_path / "moments").folder
+    path = tiny.answers(tmp_path / "q.jsonl", [tiny.answer(tiny.TEST[3].id, (1, 1.7e308, 1e308), (1, 2, -1.7e308))])
+    assert all(0 <= low <= high <= 1 for low, high in score(path, moments, "test").intervals.values())
 
 
 @pytest.mark.quick

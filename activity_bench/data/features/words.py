@@ -217,26 +217,36 @@ def check_slice(video: str, rows: int, first: int, last: int | None, file: Path)
 def check_grid(samples: Iterable[Sample], features: Provider) -> None:
     """Refuse features whose rows are not those of the samples' grid: 16 frames of each video's own rate.
 
-    Videos of an unusual rate tell: their number of rows fits either the grid or one rate for all.
+    Videos of an unusual rate tell: their number of rows fits either the grid or one rate for all. A window that ends
+    before its video fits neither, and tells nothing.
     """
     seen: dict[str, tuple[int, float]] = {}
     for sample in samples:
         if sample.grid is not None:
             last = max(sample.grid.video[1], seen.get(sample.video.id, (0, 0.0))[0])
             seen[sample.video.id] = last, sample.grid.step
-    step, votes, there = features.timing.step, 0, set(features.ids())
-    usual = sorted(own for _, own in seen.values())[len(seen) // 2] if seen else step
-    if not 1 / SAME_STEP < step / usual < SAME_STEP or (seen and abs(features.timing.start_of(0)) > step / 2):
+    if not seen:
+        return
+    step, there = features.timing.step, set(features.ids())
+    steps = sorted(own for _, own in seen.values())
+    usual, fits, misses = steps[len(steps) // 2], 0, 0
+    for video, (last, own) in seen.items():
+        timed, tolerance = round(last * own / step), max(LEAST_TOLERANCE, TOLERANCE * last)
+        if video in there and abs(timed - last) > 2 * tolerance:
+            fits += abs(features.rows(video) - last) <= tolerance
+            misses += abs(features.rows(video) - timed) <= tolerance
+    is_one_rate = steps[0] == steps[-1]
+    if (
+        not 1 / SAME_STEP < step / usual < SAME_STEP
+        or abs(features.timing.start_of(0)) > step / 2
+        or (is_one_rate and misses > fits)
+    ):
         raise InputError(
             "a row of these features is not a row of the manifest's grid", field="timing",
             found=f"{step:g} seconds a row, the first at {features.timing.start_of(0):g}",
             expected=f"about {usual:g}, the first at 0",
         )  # fmt: skip
-    for video, (last, own) in seen.items():
-        timed = round(last * own / step)
-        if video in there and abs(timed - last) > 2 * max(LEAST_TOLERANCE, TOLERANCE * last):
-            votes += 1 if abs(features.rows(video) - last) <= abs(features.rows(video) - timed) else -1
-    if votes < 0:
+    if misses > fits:
         raise InputError(
             "these features have one frame rate for all videos, the manifest's grid has each video's own",
             field="timing", expected="rows of 16 frames at the video's own rate",

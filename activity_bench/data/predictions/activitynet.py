@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from activity_bench.data.canonical import complaint, no_gc
 from activity_bench.data.predictions.faults import Faults
 from activity_bench.data.predictions.foreign import Rows, What
-from activity_bench.data.predictions.source import UNDECODABLE, quotes, repeated
+from activity_bench.data.predictions.source import UNDECODABLE, quotes, repeated, text_of
 from activity_bench.data.truth import encode
 from activity_bench.errors import InputError
 
@@ -73,6 +74,8 @@ def _decoded(path: Path, data: bytes, faults: Faults) -> tuple[str, _Results]:
     try:
         with no_gc():
             page = msgspec.json.decode(data, type=_Page, strict=False)
+            if page.results is not None and page.database is not None:
+                raise InputError("two dictionaries of videos", file=path, field="database", expected="results alone")
             name = "results" if page.results is not None else "database"
             results = page.results if page.results is not None else page.database
             if results is None:
@@ -86,19 +89,27 @@ def _decoded(path: Path, data: bytes, faults: Faults) -> tuple[str, _Results]:
 
 
 def _once(data: bytes, page: _Page, results: _Results) -> bool:
-    """Whether no key can stand twice. Quotes are counted: 8 a detection, 2 a video; or the keys, which takes longer."""
+    """Whether no key can stand twice. Quotes are counted: 8 a detection, 2 a video; or, which takes longer, the keys,
+    and brackets: 1 a detection, 1 a video. A key may be spelt with escapes.
+    """
     detections = sum(map(len, results.values()))
     around = [bytes(value).count(b'"') + 2 for value in (page.version, page.external_data) if value]
     named = 0 if page.results is None and page.database is None else 2
     if quotes(data) == 8 * detections + 2 * len(results) + sum(around) + named:
         return True
-    return all(data.count(key) <= detections for key in NAMES)
+    dictionaries = data.count(b'"results"') + data.count(b'"database"')
+    lists = data.count(b"[") <= detections + len(results)
+    return b"\\" not in data and dictionaries < 2 and lists and all(data.count(key) <= detections for key in NAMES)
 
 
 def _piece_by_piece(path: Path, data: bytes, fault: Exception, faults: Faults) -> tuple[str, _Results]:
-    """The detections that are some; each of the others is a fault, and NaN is located when numbers are looked at."""
+    """The detections that are some; each of the others is a fault, and NaN is located when numbers are looked at.
+
+    What is wrong elsewhere (half a character, NaN as the version) is said as it was found.
+    """
+    before = faults.kinds.total()
     try:
-        page = json.loads(data)
+        page = json.loads(text_of(path, data))
     except (ValueError, RecursionError):
         raise complaint(fault, path, data=data) from None
     if not isinstance(page, dict):
@@ -119,7 +130,13 @@ def _piece_by_piece(path: Path, data: bytes, fault: Exception, faults: Faults) -
                 found[video].append(msgspec.convert(detection, _Detection, strict=False))
             except msgspec.ValidationError as error:
                 faults.add(complaint(error, path, path=f"{key}[{place}]"))
+    if faults.kinds.total() == before and all(_finite(row) for rows in found.values() for row in rows):
+        raise complaint(fault, path, data=data)
     return f"{name}." if name else "", found
+
+
+def _finite(row: _Detection) -> bool:
+    return all(value is None or isfinite(value) for value in (*row.segment, row.score, row.scores))
 
 
 def _wrong(value: object, type_: Any, path: Path, field: str) -> InputError:

@@ -1,8 +1,8 @@
 """Our own predictions: JSON lines, one sample a line, `{"sample": …, "segments": [[start, end, score], …]}`.
 
-A detection adds `labels`, parallel to `segments`. An optional first line says what made them, and for which manifest.
-A stranger, a duplicate, a segment that is empty, reversed or outside its sample's window is always an error. Most files
-are in the manifest's own order, which needs no index.
+A detection adds `labels`, parallel to `segments`; where these are empty, it need not. An optional first line says what
+made them, and for which manifest. A stranger, a duplicate, a segment that is empty, reversed or outside its sample's
+window is always an error. Most files are in the manifest's own order, which needs no index.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _marks(rows: list[Any]) -> int:
     """The quotes of lines that hold our keys and nothing else."""
     if not rows or not isinstance(rows[0], Labelled):
         return 6 * len(rows)  # two keys and the sample's id
-    return 8 * len(rows) + 2 * sum([len(row.labels or ()) for row in rows])
+    return sum([6 if row.labels is None else 8 + 2 * len(row.labels) for row in rows])
 
 
 def joined(parts: list[Columns]) -> Columns:
@@ -172,7 +172,7 @@ class Reader:
         rows, n = block.items, len(block.items)
         if None in segments:
             return None
-        if self.labels is not None and any(row.labels is None or len(row.labels) != len(row.segments) for row in rows):
+        if self.labels is not None and any(len(row.labels or ()) != len(row.segments) for row in rows):
             return None
         done = int(np.count_nonzero(self.seen))
         names = [row.sample for row in rows]
@@ -197,7 +197,7 @@ class Reader:
 
     def _fault(self, block: Lines, item: int, row: Any) -> InputError | None:
         where: dict[str, Any] = {"file": self.path, "line": block.line_of(item)}
-        needed = ["sample", "segments"] + (["labels"] if self.labels is not None else [])
+        needed = ["sample", "segments"] + (["labels"] if self.labels is not None and row.segments else [])
         for field in needed:
             if getattr(row, field) is None:
                 text = block.text.split(b"\n")[where["line"] - block.first_line]
@@ -206,7 +206,7 @@ class Reader:
                                   hint=f"Is it {close!r}?" if close else None)  # fmt: skip
         if row.sample not in self.truth.index:
             return unknown("sample", row.sample, self.truth.ids[:50_000], **where, field="sample")
-        if self.labels is not None and len(row.labels) != len(row.segments):
+        if self.labels is not None and len(row.labels or ()) != len(row.segments):
             return InputError("not one class a segment", **where, field="labels", found=len(row.labels),
                               expected=str(len(row.segments)))  # fmt: skip
         return None
@@ -230,7 +230,7 @@ class Reader:
         """The classes, as places among those that are asked, and which segments have none of them."""
         if self.labels is None:
             return np.zeros(0, np.int64), None
-        words = list(chain.from_iterable([row.labels for row in block.items]))
+        words = list(chain.from_iterable([row.labels or () for row in block.items]))
         label = encode(words, self.codes)
         strange = label >= len(self.labels)
         known = self.labels

@@ -1,0 +1,170 @@
+"""reproduce: cells are run once, a job that was cut off goes on, and another job's folder is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import pytest
+
+from activity_bench.data.reports import read_report
+from activity_bench.errors import InputError
+from activity_bench.workflow.plans import PLANS, Size
+from activity_bench.workflow.reproduce import COLUMNS, NOTE, reproduce
+
+pytestmark = pytest.mark.quick
+
+CELLS = ("random", "frame-level", "cgbm-base")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished job of three cells, which no test changes."""
+    out = tmp_path_factory.mktemp("reproduced") / "out"
+    reproduce("relocalization", out, size="tiny", only=CELLS)
+    return out
+
+
+@pytest.fixture
+def again(done: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(done, tmp_path / "out"))
+
+
+def made(out: Path) -> dict[str, int]:
+    """When each run was made."""
+    return {path.parent.parent.name: path.stat().st_mtime_ns for path in out.glob("cells/*/*/run.json")}
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "results.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_papers_figures_stand_beside_ours(done: Path) -> None:
+    found = rows(done)
+    assert tuple(found[0]) == COLUMNS
+    assert list(dict.fromkeys(row["cell"] for row in found)) == list(CELLS)
+    assert {row["source"] for row in found} == {"simulated"} and {row["seeds"] for row in found} == {"1"}
+    mean = {row["cell"]: row for row in found if row["metric"] == "top1-mAP"}
+    assert [mean[cell]["published"] for cell in CELLS] == ["0.073", "0.099", "0.237"]
+    for cell in CELLS:
+        report = read_report(done / "cells" / cell / "seed-0" / "report.json")
+        row = mean[cell]
+        assert (float(row["score"]), float(row["low"]), float(row["high"])) == (
+            report.metrics["top1-mAP"], *report.intervals["top1-mAP"],
+        )  # fmt: skip
+        assert row["sd"] == ""
+    page = (done / "results.md").read_text(encoding="utf-8")
+    assert page.startswith("| cell | 0.5 | 0.6 | 0.7 | 0.8 | 0.9 | mean | 95 % | paper |") and NOTE in page
+    assert f"| {100 * float(mean['random']['score']):.1f} |" in page and page.count("\n| ") == 1 + len(CELLS)
+
+
+def test_a_trained_cell_takes_its_own_options_and_the_sizes(done: Path) -> None:
+    said = json.loads((done / "cells" / "cgbm-base" / "seed-0" / "run.json").read_bytes())["method"]
+    assert said["options"]["variant"] == "base" and said["options"]["hidden"] == 8
+    assert (said["training"]["steps"], said["training"]["batch"]) == (4, 8)
+
+
+def test_a_finished_cell_is_not_run_again(again: Path) -> None:
+    before, results, said = made(again), (again / "results.csv").read_bytes(), list[str]()
+    found = reproduce("relocalization", again, size="tiny", only=CELLS, say=said.append)
+    assert made(again) == before and said == []
+    assert (again / "results.csv").read_bytes() == results
+    assert [(o.worse, o.better) for o in found.orderings] == [("random", "frame-level")]
+
+
+def test_a_job_that_was_cut_off_goes_on(done: Path, again: Path) -> None:
+    shutil.rmtree(again / "cells" / "frame-level")
+    shutil.rmtree(again / "cells" / "cgbm-base")
+    before = made(again)
+
+    def cut_off(text: str) -> None:
+        if text.startswith("cgbm-base"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("relocalization", again, size="tiny", only=CELLS, say=cut_off)
+    between = made(again)
+    assert set(between) == {"random", "frame-level"} and between["random"] == before["random"]
+    said: list[str] = []
+    reproduce("relocalization", again, size="tiny", only=CELLS, say=said.append)
+    assert said == ["cgbm-base, seed 0"] and made(again) == between | {"cgbm-base": made(again)["cgbm-base"]}
+    assert (again / "results.csv").read_bytes() == (done / "results.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 1}, {"options": {"lr": "0.1"}}, {"size": "small"}],
+)
+def test_another_jobs_folder_is_refused(again: Path, changes: dict[str, Any]) -> None:
+    before = made(again)
+    with pytest.raises(InputError, match="holds another reproduction"):
+        reproduce("relocalization", again, **{"size": "tiny", "only": ["random"], **changes})
+    assert made(again) == before
+
+
+def test_other_annotations_are_another_job(again: Path) -> None:
+    with pytest.raises(InputError, match="holds another reproduction"):
+        reproduce("relocalization", again, size="tiny", only=["random"],
+                  annotations=[again / "corpus" / "activitynet.json"])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("relocalizatoin", {}, "unknown plan.*Did you mean 'relocalization'"),
+        ("relocalization", {"size": "tniy"}, "unknown size.*Did you mean 'tiny'"),
+        ("relocalization", {"only": ["cbgm"]}, "unknown cell.*Did you mean 'cgbm'"),
+        ("relocalization", {"options": {"stepz": "3"}}, "unknown option of cgbm.*Did you mean 'steps'"),
+        ("relocalization", {"only": ["random", "sst"], "options": {"rank": "3"}}, "unknown option of sst"),
+        ("relocalization", {"seed": -1}, "not a seed"),
+        ("relocalization", {"seed": 2**63}, "not a seed"),
+        ("relocalization", {"tables": {"frame_counts": Path("length.json")}}, "frame_counts: tables belong to"),
+        ("relocalization", {"annotations": [Path("nowhere.json")]}, "nowhere.json: no such file"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_made(
+    tmp_path: Path, name: str, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        reproduce(name, tmp_path / "out", **{"size": "tiny", "only": ["random", "cgbm"], **changes})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    for out in (tmp_path, tmp_path / "mine.txt"):
+        with pytest.raises(InputError, match="no reproduction"):
+            reproduce("relocalization", out, size="tiny", only=["random"])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_several_seeds_give_a_mean_and_a_deviation(again: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = replace(PLANS["relocalization"], sizes={"twice": Size({"dim": 4}, {}, 2)})
+    monkeypatch.setitem(PLANS, "relocalization", twice)
+    out = again.parent / "twice"
+    reproduce("relocalization", out, size="twice", only=["random"], seed=5)
+    folders = sorted((out / "cells" / "random").iterdir())
+    assert [folder.name for folder in folders] == ["seed-5", "seed-6"]
+    reports = [read_report(folder / "report.json").metrics["top1-mAP"] for folder in folders]
+    assert reports[0] != reports[1]
+    (row,) = (row for row in rows(out) if row["metric"] == "top1-mAP")
+    assert (float(row["score"]), float(row["sd"]), row["seeds"]) == (fmean(reports), stdev(reports), "2")
+    assert f"{100 * fmean(reports):.1f} ± {100 * stdev(reports):.1f}" in (out / "results.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_the_command(invoke: Callable[..., Any], again: Path) -> None:
+    told = invoke(
+        "reproduce", "relocalization", "--out", again, "--size", "tiny", *(f"--only={cell}" for cell in CELLS)
+    )
+    assert "frame-level" in told.out and "random < frame-level" in told.out and NOTE in told.err
+    assert "Did you mean 'cgbm'" in invoke("reproduce", "relocalization", "--out", again, "--only", "cbgm", code=2).err
