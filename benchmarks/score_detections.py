@@ -99,16 +99,16 @@ def with_pandas(truths: Truths, found: Detections) -> float:
         hit = np.zeros((len(ACTIVITYNET.thresholds), len(ranking)))
         for place, row in ranking.iterrows():
             try:
-                mine = videos.get_group(row["sample"])
+                mine = videos.get_group(row["sample"]).reset_index()
             except KeyError:
                 continue
-            shared = np.minimum(row["end"], mine["end"]) - np.maximum(row["start"], mine["start"])
-            shared = shared.clip(0)
-            fits = (shared / (mine["end"] - mine["start"] + row["end"] - row["start"] - shared)).to_numpy()
+            (start, end), segments = row[["start", "end"]].to_numpy(), mine[["start", "end"]].to_numpy()
+            shared = (np.minimum(end, segments[:, 1]) - np.maximum(start, segments[:, 0])).clip(0)
+            fits = shared / (segments[:, 1] - segments[:, 0] + end - start - shared)
             for at, t in enumerate(ACTIVITYNET.thresholds):
                 for j in fits.argsort()[::-1]:
-                    if fits[j] >= t and taken[at, mine.index[j]] < 0:
-                        taken[at, mine.index[j]], hit[at, place] = place, 1
+                    if fits[j] >= t and taken[at, mine.loc[j, "index"]] < 0:
+                        taken[at, mine.loc[j, "index"]], hit[at, place] = place, 1
                         break
         precision = hit.cumsum(axis=1) / np.arange(1, len(ranking) + 1)
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
@@ -152,6 +152,12 @@ except ImportError:
 loads(open(sys.argv[1], "rb").read())
 """
 
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, capture_output=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
 gc.disable()
 sets = {times: made_up(VIDEOS * times) for times in (1, 2, 4)}
 with tempfile.TemporaryDirectory() as folder:
@@ -165,8 +171,7 @@ with tempfile.TemporaryDirectory() as folder:
         check=True, capture_output=True,
     )  # fmt: skip
     ours = command("score", str(file), "--manifest", str(manifest), "--split", "val", "--protocol", "activitynet")
-    seconds(lambda: subprocess.run(ours, check=True, capture_output=True))
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the largest so far
+    memory = float(subprocess.run(python(PEAK, *ours), check=True, capture_output=True).stdout) / 1024
     whole, _ = compare("whole process, against a raw parse", ours, python(PARSE, str(file)), "at most 3.5 x")
     print(f"peak memory of that process: {memory:.0f} MB (goal: 450)")
     print(f"json.loads of {file.stat().st_size / 1e6:.1f} MB, gc off: {floor:.3f} s")

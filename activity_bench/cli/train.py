@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -44,6 +43,8 @@ def train(
     activity-bench train cgbm --manifest manifest --features features.h5 --out trained-cgbm --set steps=3 --set batch=8
     torchrun --nproc-per-node 4 -m activity_bench train cgbm …     the same run on four GPUs
     """
+    import statistics
+
     from activity_bench.workflow.options import settings
     from activity_bench.workflow.train import configured, train_several
     from activity_bench.workflow.train import train as verb
