@@ -30,7 +30,7 @@ class Held:
     """A provider whose rows are read once, in the order in which the method reads them: query, window, query, …"""
 
     def __init__(self, world: World) -> None:
-        self.timing, self.rows, self.world = world.timing, world.rows, world
+        self.timing, self.rows, self.ids, self.world = world.timing, world.rows, world.ids, world
         self.held: dict[tuple[str, int, int], np.ndarray] = {}
 
     def read(self, *place):  # type: ignore[no-untyped-def]
