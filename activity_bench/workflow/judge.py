@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from activity_bench.data.instances import Instances
 from activity_bench.data.predictions import Answers
 from activity_bench.data.truth import Moments
+from activity_bench.errors import InputError
 from activity_bench.scoring import detection, diagnosis, moments
 from activity_bench.scoring.detection import DetectionProtocol, Detections, Ranked, Truths
 from activity_bench.scoring.moments import MomentProtocol
@@ -132,6 +133,9 @@ def _detections(truth: Instances, answers: Answers, rules: DetectionProtocol, wa
     ranked = detection.rank(
         asked, Detections(answers.sample, answers.label, answers.start, answers.end, answers.score), rules
     )
+    if not len(ranked.truths.label):
+        raise InputError(f"no target is left that {rules.name} counts: it drops short ones", field="targets",
+                         found=f"0 of {len(truth.target_label)}")  # fmt: skip
     return Verdict(
         detection.evaluate(ranked, rules),
         detection.intervals(ranked, rules, wanted.seed) if wanted.intervals else {},
@@ -146,7 +150,7 @@ def _by_part(truth: Instances, ranked: Ranked, rules: DetectionProtocol) -> dict
     parts = {}
     for code, word in enumerate(truth.part.words):
         members = truth.part.codes == code
-        if not members[truth.target_sample].any():
+        if not members[ranked.truths.sample].any():
             continue
         scores = detection.evaluate(ranked, rules, members.astype(np.float64))
         parts[word] = {"asked": int(members.sum()), "metrics": scores}

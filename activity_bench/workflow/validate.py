@@ -124,11 +124,20 @@ def _suspicious(truth: Moments | Instances, answers: Answers) -> list[str]:
 def _store(path: Path) -> list[str]:
     """A feature store, every number of it against the sha256 that was noted when it was written."""
     from activity_bench.data.features import FeatureStore  # h5py: only where it is asked for
+    from activity_bench.data.features.images import ImageStore, has_images
 
     store = FeatureStore(path)
-    damaged = store.damaged()
+    _check_sums(path, store.damaged(), f"{len(store.ids())} videos")
+    rows = sum(store.rows(video) for video in store.ids())
+    found = [f"{len(store.ids()):,} videos, {rows:,} rows of {store.dim}, as they were written"]
+    if has_images(path):
+        images = ImageStore(path)
+        _check_sums(path, images.damaged(), f"{len(images.frames())} images")
+        found.append(f"{len(images.frames()):,} images, as they were written")
+    return [*found, store.digest]
+
+
+def _check_sums(path: Path, damaged: list[str], all_: str) -> None:
     if damaged:
         raise InputError("numbers that are not those that were written", file=path, field=damaged[0],
-                         found=f"{len(damaged)} of {len(store.ids())} videos", hint="Get the store again.")  # fmt: skip
-    rows = sum(store.rows(video) for video in store.ids())
-    return [f"{len(store.ids()):,} videos, {rows:,} rows of {store.dim}, as they were written", store.digest]
+                         found=f"{len(damaged)} of {all_}", hint="Get the store again.")  # fmt: skip

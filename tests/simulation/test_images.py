@@ -17,6 +17,7 @@ from activity_bench.simulation.content import Content
 from activity_bench.simulation.images import REGIONS, SPREAD
 from activity_bench.simulation.world import World, WorldOptions
 from activity_bench.types import Video
+from activity_bench.workflow.validate import validate
 
 pytestmark = pytest.mark.quick
 
@@ -136,6 +137,19 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not regions, boxes and a vector"):
         ImageStore(path).image(*frames[1])
     assert image_sum(ImageStore(path).image(*frames[0])) != image_sum(made.image(*frames[0]))
+
+
+def test_validate_looks_at_images_too(tmp_path: Path) -> None:
+    made, path = world(), tmp_path / "f.h5"
+    write_store(path, made.attributes, [("v0", made.read("v0"))])
+    assert not any("images" in line for line in validate(path))
+    (video, time), *_ = made.frames()
+    add_images(path, [((video, time), made.image(video, time))])
+    assert "1 images, as they were written" in validate(path)
+    with h5py.File(path, "r+") as file:
+        file[f"images/{video}@{time}/regions"][0, 0] += 1
+    with pytest.raises(InputError, match="numbers that are not those that were written.*1 of 1 images"):
+        validate(path)
 
 
 def test_what_is_learnt_of_images_holds_for_unseen_classes() -> None:

@@ -133,6 +133,17 @@ def test_a_protocol_of_the_other_task(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.quick
+def test_a_protocol_that_drops_every_target_scores_nothing(tmp_path: Path) -> None:
+    short = video("a", (1.0, 1.0005, "Diving"))
+    made = tiny.write(tmp_path / "m", train=(), test=(short,), task="detection", splits=("test",),
+                      vocabularies={"target": CLASSES})  # fmt: skip
+    path = answers(tmp_path / "p.jsonl", a=A)
+    with pytest.raises(InputError, match="no target is left that actionformer counts"):
+        score(path, made.folder, "test", protocol="actionformer")
+    assert score(path, made.folder, "test").metrics["mAP"] == 0.0
+
+
+@pytest.mark.quick
 def test_intervals_of_detection_hold_the_score(folder: Path, tmp_path: Path) -> None:
     report = score(answers(tmp_path / "p.jsonl", a=A, b=B), folder, "test", intervals=True, seed=3)
     assert report.intervals.keys() == report.metrics.keys()

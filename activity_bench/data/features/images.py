@@ -7,10 +7,10 @@ centre x, centre y, width, height, of an image whose sides are 1) and `global` (
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from activity_bench.data import canonical
 from activity_bench.data.features import words
-from activity_bench.data.features.hdf5 import HDF5, Damaged, damage
+from activity_bench.data.features.hdf5 import HDF5, Damaged, damage, open_hdf5
 from activity_bench.data.features.words import Rows
 from activity_bench.errors import InputError, unknown
 
@@ -34,18 +34,6 @@ class Image(NamedTuple):
     regions: Rows
     boxes: Rows
     whole: Rows
-
-
-class ImageProvider(Protocol):
-    """Whatever hands out features of frames: a store, a world."""
-
-    def frames(self) -> Sequence[Frame]:
-        """The frames there are, sorted."""
-        ...
-
-    def image(self, video: str, time: float) -> Image:
-        """The features of one frame."""
-        ...
 
 
 class ImageStore:
@@ -99,6 +87,12 @@ class ImageStore:
 
     def _whole(self, name: str) -> NDArray[Any]:
         return self._hdf5.rows(name, 0, self._hdf5.place(name).shape[0])
+
+
+def has_images(file: Path) -> bool:
+    """Whether a store holds images beside the rows of its videos."""
+    with damage(file), open_hdf5(file) as hdf5:
+        return NAMES in hdf5
 
 
 def add_images(file: Path, items: Iterable[tuple[Frame, Image]]) -> int:
