@@ -148,7 +148,7 @@ def test_validate_looks_at_images_too(tmp_path: Path) -> None:
     assert "1 images, as they were written" in validate(path)
     with h5py.File(path, "r+") as file:
         file[f"images/{video}@{time}/regions"][0, 0] += 1
-    with pytest.raises(InputError, match="numbers that are not those that were written.*1 of 1 images"):
+    with pytest.raises(InputError, match=r"numbers that are not those that were written.*1 of 1 images"):
         validate(path)
 
 
