@@ -275,6 +275,7 @@ class Method(ABC):
     tasks: ClassVar[frozenset[str]] = frozenset({"moment"})  # the kinds of manifest that it answers
     sees_answers: ClassVar[bool] = False  # the oracle alone is shown questions with their answers
     needs_features: ClassVar[bool] = False
+    vocabularies: Mapping[str, Sequence[str]] = {}  # of the manifest: the classes that its lines ask for, by name
 
     def __init__(self, options: Any, seed: int, features: Any = None) -> None:
         self.options, self.seed, self.features = options, seed, features  # a provider of features, if it needs them

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from activity_bench.data import canonical
 from activity_bench.data.features import Attributes, Timing
-from activity_bench.data.features.images import Image
+from activity_bench.data.features.images import Image, image_digest, image_sum
 from activity_bench.data.features.store import digest_of, sha256_of
 from activity_bench.errors import InputError, unknown
 from activity_bench.simulation.concepts import Concepts
@@ -89,6 +89,11 @@ class World:
         if latest is None or latest[0] != video:
             self._latest = latest = video, self._make(video)
         return latest[1][first:last].copy()
+
+    @property
+    def images(self) -> WorldImages | None:
+        """The frames that are asked with, where there are any."""
+        return WorldImages(self) if self.content.frames else None
 
     def frames(self) -> list[tuple[str, float]]:
         """The images that are asked with, sorted: the video and the second of each."""
@@ -196,3 +201,27 @@ def _add(features: Rows, weights: NDArray[np.float64], vectors: Rows) -> None:
     for first in range(0, len(features), BLOCK):
         for column, vector in zip(columns[first : first + BLOCK].T, vectors, strict=True):
             features[first : first + BLOCK] += column[:, None] * vector
+
+
+class WorldImages:
+    """The images of a world, as a store hands them out."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of a store that holds these images; all of them are made for it."""
+        return image_digest((*frame, image_sum(self.image(*frame))) for frame in self.frames())
+
+    def frames(self) -> list[tuple[str, float]]:
+        """The video and the second of each, sorted."""
+        return self.world.frames()
+
+    def image(self, video: str, time: float) -> Image:
+        """Regions, boxes and a vector of the whole."""
+        return self.world.image(video, time)
+
+    def regions(self, video: str, time: float) -> int:
+        """How many regions an image has."""
+        return len(self.image(video, time).regions)

@@ -43,7 +43,7 @@ def ious(answered: Iterable[Answer], pairs: Iterable[Pair]) -> list[float]:
     """The IoU of each best answer with the target that it meets best, on rows."""
     found = []
     for answer, pair in zip(answered, pairs, strict=True):
-        first, last = answer[0, :2] + pair.window[0]
+        first, last = answer[0, :2] * pair.scale + pair.window[0]
         targets = np.array(pair.targets, np.float64)  # (targets, 2)
         found.append(float(iou(first, last, targets[:, 0], targets[:, 1]).max()))
     return found
@@ -51,7 +51,7 @@ def ious(answered: Iterable[Answer], pairs: Iterable[Pair]) -> list[float]:
 
 def _by_length(pairs: Sequence[Pair], batch: int) -> Iterator[list[int]]:
     """Places in `pairs`, batch by batch: windows alike in length, few where they are long."""
-    lengths = [pair.window[1] - pair.window[0] for pair in pairs]
+    lengths = [pair.rows for pair in pairs]
     order = sorted(range(len(pairs)), key=lambda place: (lengths[place], place))
     some: list[int] = []
     for place in order:
@@ -70,7 +70,7 @@ def _decoded(network: Any, pairs: Sequence[Pair], features: Provider, device: to
         columns = torch.stack([column.double().reshape(len(pairs), -1) for column in (first, last, score)], dim=2)
     found: Answer = columns.cpu().numpy()  # (B, K, 3)
     for pair, answer in zip(pairs, found, strict=True):
-        rows = pair.window[1] - pair.window[0]
+        rows = pair.rows
         start, end = answer[:, 0], answer[:, 1]
         if not (np.isfinite(answer).all() and ((start >= 0) & (start < end) & (end <= rows)).all()):
             raise WorkError("the network's answer is no stretch of its window", field=pair.id, found=answer.tolist(),

@@ -15,12 +15,13 @@ from activity_bench.data.disk import atomic
 from activity_bench.data.features import Provider
 from activity_bench.errors import WorkError
 from activity_bench.training import checkpoint
+from activity_bench.training.batches import collate
 from activity_bench.training.checkpoint import Folder, State
 from activity_bench.training.distributed import Processes
 from activity_bench.training.inference import answers, ious
 from activity_bench.training.options import TrainOptions
 from activity_bench.training.pairs import Pair
-from activity_bench.training.plan import Plan
+from activity_bench.training.plan import Collate, Steps
 from activity_bench.training.watch import Progress, Silent, Watch
 
 
@@ -29,7 +30,7 @@ class Job:
     """What is to be trained, on what, and where it is kept."""
 
     network: nn.Module
-    plan: Plan
+    plan: Steps
     val: Sequence[Pair]  # with targets; where there are none, nothing is validated
     features: Provider
     seed: int
@@ -37,6 +38,7 @@ class Job:
     folder: Folder | None = None
     processes: Processes = field(default_factory=Processes)
     watch: Watch = field(default_factory=Silent)
+    collate: Collate = collate
 
     @property
     def options(self) -> TrainOptions:
@@ -161,7 +163,7 @@ class Keeper:
     def not_finite(self, state: State, loss: float, gradient: float) -> WorkError:
         """The last good state is kept, and the batch that broke it is named."""
         self.save(state)
-        ids = [pair.id for pair in self.job.plan.batch(state.step)]  # of all processes: which one broke is not known
+        ids = [item.id for item in self.job.plan.batch(state.step)]  # of all processes: which one broke is not known
         hint = "A lower lr or clip may help; a NaN among the features would do the same."
         if self.job.folder is not None and self.job.processes.writes:
             path = self.job.folder.path / "nonfinite.json"

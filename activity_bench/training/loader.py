@@ -12,37 +12,39 @@ from torch.utils.data import DataLoader, Dataset
 
 from activity_bench.data.features import Provider
 from activity_bench.errors import BenchError, WorkError
-from activity_bench.training.batches import PairBatch, collate
-from activity_bench.training.plan import Plan
+from activity_bench.training.batches import Batch
+from activity_bench.training.plan import Collate, Steps
 
 AHEAD = 2  # batches that each worker holds ready
 
 
-class _Steps(Dataset[PairBatch | BenchError]):
+class _Batches(Dataset[Batch | BenchError]):
     """Step -> this process's share of its batch. What a worker gets of the features is closed: it opens them itself."""
 
-    def __init__(self, plan: Plan, features: Provider, rank: int, count: int) -> None:
-        self.plan, self.features, self.rank, self.count = plan, features, rank, count
+    def __init__(self, plan: Steps, features: Provider, collate: Collate, rank: int, count: int) -> None:
+        self.plan, self.features, self.collate, self.rank, self.count = plan, features, collate, rank, count
         self.multiple = plan.options.bucket if plan.options.compile else 1
 
-    def __getitem__(self, step: int) -> PairBatch | BenchError:
+    def __getitem__(self, step: int) -> Batch | BenchError:
         try:
             return self._batch(step)
         except BenchError as error:
             return error  # a DataLoader would make a traceback of it
 
-    def _batch(self, step: int) -> PairBatch:
-        return collate(self.plan.batch(step)[self.rank :: self.count], self.features, self.multiple)
+    def _batch(self, step: int) -> Batch:
+        return self.collate(self.plan.batch(step)[self.rank :: self.count], self.features, self.multiple)
 
 
 class Loader:
     """The batches of the steps [first, last), on the device; `waited` counts the seconds that the loop stood still."""
 
-    def __init__(self, plan: Plan, features: Provider, device: torch.device, rank: int = 0, count: int = 1) -> None:
-        self.steps, self.device, self.waited = _Steps(plan, features, rank, count), device, 0.0
+    def __init__(
+        self, plan: Steps, features: Provider, collate: Collate, device: torch.device, rank: int = 0, count: int = 1
+    ) -> None:
+        self.steps, self.device, self.waited = _Batches(plan, features, collate, rank, count), device, 0.0
         self.workers = plan.options.workers
 
-    def batches(self, first: int, last: int) -> Iterator[tuple[int, PairBatch]]:
+    def batches(self, first: int, last: int) -> Iterator[tuple[int, Batch]]:
         """(step, batch), in order."""
         if first >= last:
             return

@@ -39,7 +39,7 @@ def train(job: Job) -> Outcome:
     state = keeper.resume()
     if options.compile:
         network.compile()
-    loader = Loader(job.plan, job.features, job.device, processes.rank, processes.count)
+    loader = Loader(job.plan, job.features, job.collate, job.device, processes.rank, processes.count)
     meter = Meter(options.steps, job.plan.size, state.seconds)
     network.train()
     for step, batch in loader.batches(state.step, keeper.last_step(state)):

@@ -31,7 +31,7 @@ from activity_bench.types import Method, Prediction, Sample
 class TrainedMethod(Method):
     """What a model file ends with: its network, its options, and the engine's defaults that its paper sets.
 
-    The network is an `nn.Module` made as `network(dim, options)`, with
+    The network is an `nn.Module` made as `network(*sizes, options)`, with
 
     - `forward(batch) -> outputs`, tensors in a dataclass;
     - `loss(outputs, batch) -> ()`, the mean over the batch;
@@ -79,7 +79,7 @@ class TrainedMethod(Method):
             raise InputError("tensorboard is not installed", field="tensorboard",
                              hint="pip install 'activity-bench[tensorboard]'")  # fmt: skip
         self.check_questions([*train, *val])
-        self._plan(train)
+        self.plan(train)
 
     def check_questions(self, samples: Sequence[Sample]) -> None:
         """That it answers such questions, that the features have what they ask, and that the device is there."""
@@ -100,8 +100,8 @@ class TrainedMethod(Method):
         """Train, in memory or in a folder, from the start or from where the folder stands; what came of it."""
         self.check(train, val)
         watch, device = watch or Silent(), device_of(self.training.device, self.processes)
-        plan = self._plan(train)
-        validated = [pair_of(sample, self.provider) for sample in val if sample.targets]
+        plan = self.plan(train)
+        validated = [pair_of(sample, self.provider, plan.options.rows) for sample in val if sample.targets]
         with (
             self.joined(),
             said_plainly(self.training),
@@ -109,9 +109,9 @@ class TrainedMethod(Method):
         ):
             network = self._network(device)
             if self.processes.writes:
-                watch.note(
-                    preflight.footprint(network, plan.pairs, self.provider.dim, plan.options, self.processes.count)
-                )
+                watch.note(preflight.footprint(network, plan.pairs, self.provider, plan.options, self.processes.count))
+                if said := preflight.bare(plan.pairs, self.provider):
+                    watch.note(said)
             job = Job(network, plan, validated, self.provider, self.seed, device, folder, self.processes, watch)
             try:
                 outcome = loop.train(job)
@@ -126,8 +126,9 @@ class TrainedMethod(Method):
             "processes": self.processes.count, "seconds": round(state.seconds, 3), "waited": round(outcome.waited, 4),
         }  # fmt: skip
 
-    def _plan(self, train: Sequence[Sample]) -> Plan:
-        pairs = [pair_of(sample, self.provider) for sample in train]
+    def plan(self, train: Sequence[Sample]) -> Plan:
+        """Which pairs each step learns from."""
+        pairs = [pair_of(sample, self.provider, self.training.rows) for sample in train]
         if not self.needs_targets():
             pairs = [replace(pair, targets=()) for pair in pairs]
         return Plan(pairs, self.seed, self.training, self.processes.count)
@@ -135,14 +136,21 @@ class TrainedMethod(Method):
     def _network(self, device: torch.device | str) -> nn.Module:
         """The network with its first weights, which belong to the seed."""
         torch.manual_seed(chance.key(self.seed, "", "weights"))
-        return self.network(self.provider.dim, self.options).to(device)
+        return self.network(*self.sizes(), self.options).to(device)
+
+    def sizes(self) -> tuple[int, ...]:
+        """What a network is made for: numbers a row; where images ask, also those of a region and of a whole image."""
+        if self.query_kind != "image" or self.provider.images is None:
+            return (self.provider.dim,)
+        image = self.provider.images.image(*self.provider.images.frames()[0])
+        return self.provider.dim, image.regions.shape[1], len(image.whole)
 
     # ---- answering --------------------------------------------------------------------------------------------------
 
     def load(self, path: Path) -> None:
         """Take the weights of a file. They are looked at before a network is made, so that no claim takes memory."""
         with torch.device("meta"):
-            wanted = self.network(self.provider.dim, self.options)
+            wanted = self.network(*self.sizes(), self.options)
         self._take(read_weights(path, wanted))
 
     def _take(self, weights: Tensors) -> None:
@@ -157,7 +165,7 @@ class TrainedMethod(Method):
         device, batch = next(self.trained.parameters()).device, self.training.batch
         source = iter(samples)
         while some := list(islice(source, POOL * batch)):
-            pairs = [pair_of(sample, self.provider) for sample in some]
+            pairs = [pair_of(sample, self.provider, self.training.rows) for sample in some]
             with said_plainly(self.training):
                 found = answers(self.trained, pairs, self.provider, device, batch)
             for sample, pair, answer in zip(some, pairs, found, strict=True):

@@ -29,6 +29,9 @@ class TrainOptions:
     clip: float = field(default=5.0, metadata=_help("the gradient's largest norm; 0 for any"))
     ema: float = field(default=0.0, metadata=_help("decay of the averaged weights; 0 for none"))
     bucket: int = field(default=30, metadata=_help("rows: windows of a batch are alike in length to this"))
+    rows: int = field(
+        default=0, metadata=_help("rows read of a window at most, evenly spread over a longer one; 0: all")
+    )
     redraw: bool = field(default=True, metadata=_help("draw new training pairs each epoch"))
     augment: float = field(default=0.9, metadata=_help("chance that a window loses a random lead and tail"))
     validate_every: int = field(default=100, metadata=_help("steps between validations, each with a checkpoint"))
@@ -55,7 +58,8 @@ MANY = 1_000_000_000
 BOUNDS = (
     ("batch", 1, 1_000_000), ("steps", 0, MANY), ("epochs", 0, MANY), ("lr", 0, 1000), ("warmup", 0, MANY),
     ("drop_every", 1, MANY), ("drop_by", 1, 1_000_000), ("clip", 0, 1e9), ("ema", 0, 1), ("bucket", 1, MANY),
-    ("augment", 0, 1), ("validate_every", 1, MANY), ("patience", 0, MANY), ("log_every", 1, MANY), ("workers", 0, 256),
+    ("rows", 0, MANY), ("augment", 0, 1), ("validate_every", 1, MANY), ("patience", 0, MANY), ("log_every", 1, MANY),
+    ("workers", 0, 256),
 )  # fmt: skip
 
 # What may differ when a run goes on: how far, and on what machine. All else is what the run is.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from activity_bench.data.features import Provider, Timing
 from activity_bench.errors import InputError
@@ -10,6 +14,7 @@ from activity_bench.segments import quantise, to_rows
 from activity_bench.types import Sample
 
 Stretch = tuple[int, int]  # rows of the original video's features, half-open
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,36 +27,65 @@ class Pair:
     window: Stretch
     targets: tuple[Stretch, ...]  # none in a question, and where the line has none (weak)
     query_video: str
-    query: Stretch
+    query: Stretch | float  # the rows of a clip, or the second of an image
+    most: int = 0  # rows that are read of a window; a longer one is read at so many places; 0: any
 
     @property
     def target(self) -> Stretch | None:
         """What a network learns to find: the first target."""
         return self.targets[0] if self.targets else None
 
+    @property
+    def rows(self) -> int:
+        """How many rows a network sees of the window."""
+        length = self.window[1] - self.window[0]
+        return min(length, self.most or length)
 
-def pair_of(sample: Sample, features: Provider) -> Pair:
+    @property
+    def scale(self) -> float:
+        """Rows of the window that one row which a network sees stands for."""
+        return (self.window[1] - self.window[0]) / self.rows
+
+    def places(self) -> Rows:
+        """Which rows of the window are read: the middle ones of as many equal parts. (rows,)"""
+        return ((np.arange(self.rows) + 0.5) * self.scale).astype(np.int64)
+
+    def seen(self, stretch: Stretch) -> Stretch:
+        """Rows of the video as rows that a network sees: all that hold a part of them."""
+        first, last = ((row - self.window[0]) / self.scale for row in stretch)
+        return math.floor(first), max(math.ceil(last - 1e-9), math.floor(first) + 1)
+
+
+def pair_of(sample: Sample, features: Provider, most: int = 0) -> Pair:
     """A sample in rows: those of its grid, or those that its seconds fall in at the features' timing.
 
     Features may lack the last rows of a video, as real ones do: then the window ends with them.
     """
-    query = sample.query
-    if query.kind != "clip" or query.video is None or query.start is None or query.end is None:
-        raise InputError("this method asks with clips", field=sample.id, found=query.kind, expected="clip")
-    rows, query_rows = features.rows(sample.video.id), features.rows(query.video)
+    query, rows = sample.query, features.rows(sample.video.id)
     targets: tuple[Stretch, ...]
-    clip = sample.grid.query if sample.grid is not None else None
     if sample.grid is not None:
         window, targets = sample.grid.video, sample.grid.targets
     else:
         timing, end = features.timing, sample.video.end
         window = rows_of(sample.video.start, timing.start_of(rows) if end is None else end, timing, rows)
         targets = tuple(rows_of(target.start, target.end, timing, rows) for target in sample.targets)
-    clip = clip or rows_of(query.start, query.end, features.timing, query_rows)
     window = _there(window, rows, sample, sample.video.id)
-    clip = _there(clip, query_rows, sample, query.video)
     targets = tuple(_within(target, window) for target in targets)
-    return Pair(sample.id, sample.label, sample.video.id, window, targets, query.video, clip)
+    asked = _asked(sample, features)
+    return Pair(sample.id, sample.label, sample.video.id, window, targets, str(query.video), asked, most)
+
+
+def _asked(sample: Sample, features: Provider) -> Stretch | float:
+    """What a sample asks with: the rows of a clip, or the second of an image."""
+    query, grid = sample.query, sample.grid
+    if query.kind == "image" and query.video is not None and query.time is not None:
+        return query.time
+    if query.kind != "clip" or query.video is None or query.start is None or query.end is None:
+        raise InputError("this method asks with clips or images", field=sample.id, found=query.kind,
+                         expected="clip or image, its video and its place")  # fmt: skip
+    rows = features.rows(query.video)
+    own = grid.query if grid is not None else None
+    return _there(own or rows_of(query.start, query.end, features.timing, rows), rows, sample, query.video)
 
 
 def rows_of(start: float, end: float, timing: Timing, rows: int) -> Stretch:
@@ -61,7 +95,7 @@ def rows_of(start: float, end: float, timing: Timing, rows: int) -> Stretch:
 
 def seconds_of(sample: Sample, pair: Pair, first: float, last: float, timing: Timing) -> tuple[float, float]:
     """Where rows [first, last) of a pair's window lie in seconds; never outside the sample's window."""
-    rows = pair.window[0] + first, pair.window[0] + last
+    rows = pair.window[0] + first * pair.scale, pair.window[0] + last * pair.scale
     if sample.grid is not None:
         return quantise(rows[0] * sample.grid.step), quantise(rows[1] * sample.grid.step)
     least, most = sample.video.start, float("inf") if sample.video.end is None else sample.video.end

@@ -9,19 +9,44 @@ code's 0.9). Batches are of windows alike in length. All of a batch's draws belo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from activity_bench import chance
+from activity_bench.data.features import Provider
 from activity_bench.errors import InputError
+from activity_bench.training.batches import Batch
 from activity_bench.training.options import TrainOptions
 from activity_bench.training.pairs import Pair, Stretch
 
 Ints = NDArray[np.int64]
 CELLS = 4_000_000  # askers x clips at a time: bounded memory for a class of any size
+
+
+class Item(Protocol):
+    """Whatever a batch is made of."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class Steps(Protocol):
+    """What the loop asks of a plan."""
+
+    options: TrainOptions
+    size: int  # items of a batch, of all processes together
+    epoch_steps: int
+
+    def batch(self, step: int) -> Sequence[Item]:
+        """What a step learns from: a function of the seed and the step."""
+        ...
+
+
+Collate = Callable[[Any, Provider, int], Batch]  # items of a plan, features, what rows are padded to a multiple of
 
 
 class Plan:
@@ -33,6 +58,9 @@ class Plan:
         if options.batch % processes or not self.size:
             raise InputError("a batch must be shared out evenly", field="batch", found=options.batch,
                              expected=f"a multiple of {processes} processes, and as many training lines")  # fmt: skip
+        if options.redraw and any(isinstance(pair.query, float) for pair in self.pairs):
+            raise InputError("images are not drawn anew: the manifest's are what is asked with", field="redraw",
+                             found=True, expected="false")  # fmt: skip
         self.epoch_steps = len(self.pairs) // self.size
         if options.epochs:
             self.options = replace(options, steps=min(options.steps, options.epochs * self.epoch_steps))
@@ -63,7 +91,7 @@ class Plan:
         """Full batches of one bucket each; what is left of the buckets fills batches of neighbouring ones."""
         buckets: dict[int, list[Pair]] = defaultdict(list)
         for pair in pairs:
-            buckets[(pair.window[1] - pair.window[0] - 1) // self.options.bucket].append(pair)
+            buckets[(pair.rows - 1) // self.options.bucket].append(pair)
         batches, rest = [], []
         for _, bucket in sorted(buckets.items()):
             full = len(bucket) // self.size * self.size
@@ -113,7 +141,8 @@ class _Kin:
 
     def __init__(self, pairs: Sequence[Pair], lines: Sequence[int]) -> None:
         own = [pairs[line] for line in lines]
-        clips = [(p.video, p.target) if p.target else (p.query_video, p.query) for p in own]
+        asked = [(p.query_video, p.query) for p in own if isinstance(p.query, tuple)]
+        clips = [(p.video, p.target) if p.target else clip for p, clip in zip(own, asked, strict=True)]
         self.clips = list(dict.fromkeys(clips))  # targets, or what is asked with where there are none; each once
         number = {video: i for i, video in enumerate(dict.fromkeys([*(p.video for p in own), *(c[0] for c in clips)]))}
         self.lines: Ints = np.array(lines)

@@ -24,6 +24,8 @@ def check(samples: Sequence[Sample], features: Provider, kind: str) -> None:
                              expected=f"queries of kind {kind}")  # fmt: skip
     needed = _needed(samples, features)
     _check_videos(needed, features)
+    if kind == "image":
+        _check_images(samples, features)
     check_grid(samples, features)
     for video, rows in needed.items():
         there = features.rows(video)
@@ -34,15 +36,26 @@ def check(samples: Sequence[Sample], features: Provider, kind: str) -> None:
             )  # fmt: skip
 
 
-def footprint(network: nn.Module, pairs: Sequence[Pair], dim: int, options: TrainOptions, processes: int) -> str:
+def footprint(
+    network: nn.Module, pairs: Sequence[Pair], features: Provider, options: TrainOptions, processes: int
+) -> str:
     """What a training will hold in memory, about: weights with what Adam keeps of each, and the batches of features."""
     weights = sum(weight.numel() for weight in network.parameters())
     copies = 4 + (1 if options.ema else 0)  # itself, its gradient, two moments
-    longest = max(pair.window[1] - pair.window[0] + pair.query[1] - pair.query[0] for pair in pairs)
-    batch = math.ceil(min(options.batch, len(pairs)) / processes) * longest * dim * 4
+    longest = max(pair.rows + (pair.query[1] - pair.query[0] if isinstance(pair.query, tuple) else 0) for pair in pairs)
+    batch = math.ceil(min(options.batch, len(pairs)) / processes) * longest * features.dim * 4
     ahead = 1 + AHEAD * options.workers
     return (f"memory, at most: {_size(4 * copies * weights)} for {weights:,} weights and Adam, {_size(batch)} for a "
             f"batch of the longest windows ({longest:,} rows), {ahead} at once; activations come on top")  # fmt: skip
+
+
+def bare(pairs: Sequence[Pair], features: Provider) -> str:
+    """What is done with images that have no region, if there are any."""
+    asked = {(pair.query_video, pair.query) for pair in pairs if isinstance(pair.query, float)}
+    images = features.images
+    none = sorted(frame for frame in asked if images and not images.regions(*frame))
+    return "" if not none else (f"{len(none):,} of {len(asked):,} images have no region: the whole image is their one "
+                                f"region (the first: {none[0][0]} at {none[0][1]} s)")  # fmt: skip
 
 
 def _size(count: float) -> str:
@@ -56,10 +69,20 @@ def _needed(samples: Sequence[Sample], features: Provider) -> dict[str, int]:
         grid, query, rows_for = sample.grid, sample.query, features.timing.rows_for
         rows = grid.video[1] if grid else rows_for(sample.video.end) if sample.video.end else 1
         needed[sample.video.id] = max(needed.get(sample.video.id, 0), rows)
-        if query.video is not None:
+        if query.video is not None and query.kind == "clip":
             rows = grid.query[1] if grid and grid.query else rows_for(query.end) if query.end else 1
             needed[query.video] = max(needed.get(query.video, 0), rows)
     return needed
+
+
+def _check_images(samples: Sequence[Sample], features: Provider) -> None:
+    there = set(features.images.frames() if features.images else ())
+    asked = {(str(query.video), float(query.time or 0)) for query in (sample.query for sample in samples)}
+    missing = sorted(f"{video} at {time} s" for video, time in asked - there)
+    if missing:
+        raise InputError(f"the features lack {len(missing):,} of the {len(asked):,} images that are asked with",
+                         field="--features", found=", ".join(missing[:3]),
+                         expected="regions, boxes and global of each frame")  # fmt: skip
 
 
 def _check_videos(needed: Mapping[str, int], features: Provider) -> None:

@@ -110,7 +110,7 @@ def scored(
     chosen, training = runs.choose(method_class, options or {}, method)
     asked = runs.open_manifest(manifest, method, method_class)
     asked.path(split)  # a wrong split is named before any work
-    answering = runs.made(method_class, chosen, seed, world_of(asked, world), training)
+    answering = runs.made(method_class, chosen, seed, world_of(asked, world), training, asked)
     answering.fit(runs.learnable(asked, "train"), runs.learnable(asked, "val"))
     with TemporaryDirectory() as folder:
         path = Path(folder, "predictions.jsonl")

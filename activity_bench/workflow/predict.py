@@ -62,7 +62,7 @@ def predict(
     if page.method.selected_on == "test":
         notes.append("these weights were selected on a test split: their score there is no fair one")
     method: TrainedMethod = runs.made(method_class, chosen, page.method.seed, provider,
-                                      replace(training, device=device))  # fmt: skip
+                                      replace(training, device=device), asked)  # fmt: skip
     method.check_questions(samples)
     method.load(Path(run) / f"{weights}.safetensors")
     described = runs.describe(name, method, training, page.method.selected_on)
@@ -98,7 +98,8 @@ def _compared(run: Path, page: Page, features: Provider, named: bool) -> list[st
                 "these features are not what the run was trained on", file=run / MARKER, field=f"features.{field}",
                 found=own[field], expected=str(getattr(theirs, field)),
             )  # fmt: skip
-    if features.digest == theirs.digest:
+    images = features.images.digest if theirs.images and features.images else ""
+    if (features.digest, images) == (theirs.digest, theirs.images):
         return []
     if not named:
         raise InputError("the features that the run was trained on have changed", file=theirs.file,

@@ -74,7 +74,7 @@ def run_method(
     asked = open_manifest(manifest, name, method_class)
     asked.path(split)  # a wrong split is named before any work
     provider = features_for(name, method_class, features, asked.folder)
-    method = made(method_class, chosen, seed, provider, training)
+    method = made(method_class, chosen, seed, provider, training, asked)
     if training and method.processes.count > 1:
         raise InputError("run-baseline runs in one process", hint="Under torchrun: train, then predict.")
     described = describe(name, method, training, select_on)
@@ -159,13 +159,14 @@ def features_for(
 
 
 def made(
-    method_class: type[Method], options: Any, seed: int, features: Provider | None, training: TrainOptions | None
-) -> Any:
-    """The method, with the engine's options where it is trained."""
-    if training is None:
-        return method_class(options, seed, features)
-    trained: Any = method_class
-    return trained(options, seed, features, training)
+    method_class: type[Method], options: Any, seed: int, features: Provider | None, training: TrainOptions | None,
+    asked: manifests.Manifest,
+) -> Any:  # fmt: skip
+    """The method, with the engine's options where it is trained, and the classes that the manifest asks for."""
+    made_with = (options, seed, features) if training is None else (options, seed, features, training)
+    method: Any = method_class(*made_with)
+    method.vocabularies = asked.vocabularies
+    return method
 
 
 def describe(name: str, method: Method, training: TrainOptions | None, select_on: str) -> dict[str, Any]:

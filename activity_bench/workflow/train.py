@@ -54,6 +54,7 @@ class Features(msgspec.Struct):
     window: int
     stride: int
     offset: int
+    images: str = ""  # their digest, where images ask
 
 
 class Page(msgspec.Struct):
@@ -100,12 +101,14 @@ def train(
         raise InputError(f"{name} is not trained", field="model", hint=f"activity-bench run-baseline {name} fits it.")
     asked = runs.open_manifest(manifest, name, method_class)
     provider = runs.features_for(name, method_class, features, asked.folder)
-    method: TrainedMethod = runs.made(method_class, chosen, seed, provider, training)
+    method: TrainedMethod = runs.made(method_class, chosen, seed, provider, training, asked)
     described = runs.describe(name, method, training, select_on)
     samples, chosen_by = runs.learnable(asked, "train"), runs.learnable(asked, select_on)
     method.check(samples, chosen_by)
     about = {"name": asked.name, "version": asked.version, "digest": asked.digest}
-    stored = {"file": str(features), "digest": method.provider.digest, **method.provider.attributes.as_dict()}
+    images = method.provider.images if method.query_kind == "image" else None
+    stored = {"file": str(features), "digest": method.provider.digest, **method.provider.attributes.as_dict(),
+              "images": images.digest if images else ""}  # fmt: skip
     page = runs.record(method, described, about) | {"features": stored, "status": "training"}
     folder = Path(out)
     with method.joined():
@@ -156,6 +159,7 @@ def _check_same(folder: Path, old: Page, new: Mapping[str, Any]) -> None:
         ("manifest.digest", old.manifest.digest, here.manifest.digest),
         ("features.dim", old.features.dim, here.features.dim),
         ("features.digest", old.features.digest, here.features.digest),
+        ("features.images", old.features.images, here.features.images),
         *((key, old.method.options.get(key), value) for key, value in here.method.options.items()),
         *((k, old.method.training.get(k), v) for k, v in here.method.training.items() if k not in may_change),
     ]

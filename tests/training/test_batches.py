@@ -57,7 +57,7 @@ def test_shapes_are_few_where_they_are_compiled_for(benchmark: Benchmark) -> Non
 
 @pytest.mark.quick
 def test_a_batch_moves_whole(benchmark: Benchmark) -> None:
-    batch = next(iter(Loader(plan(benchmark), benchmark.features, CPU).batches(0, 1)))[1]
+    batch = next(iter(Loader(plan(benchmark), benchmark.features, collate, CPU).batches(0, 1)))[1]
     moved = batch.to("meta")
     assert all(tensor.device.type == "meta" for tensor in tensors(moved))
     assert moved.ids == batch.ids
@@ -65,16 +65,18 @@ def test_a_batch_moves_whole(benchmark: Benchmark) -> None:
 
 @pytest.mark.quick
 def test_processes_share_a_batch(benchmark: Benchmark) -> None:
-    whole = next(iter(Loader(plan(benchmark), benchmark.features, CPU).batches(5, 6)))[1].ids
-    shares = [next(iter(Loader(plan(benchmark), benchmark.features, CPU, r, 2).batches(5, 6)))[1].ids for r in (0, 1)]
+    whole = next(iter(Loader(plan(benchmark), benchmark.features, collate, CPU).batches(5, 6)))[1].ids
+    shares = [
+        next(iter(Loader(plan(benchmark), benchmark.features, collate, CPU, r, 2).batches(5, 6)))[1].ids for r in (0, 1)
+    ]
     assert shares == [whole[0::2], whole[1::2]]
 
 
 @pytest.mark.check
 def test_workers_change_nothing(benchmark: Benchmark) -> None:
     benchmark.features.read("train0")  # the parent's handle is open when the workers begin
-    alone = list(Loader(plan(benchmark), benchmark.features, CPU).batches(2, 8))
-    four = list(Loader(plan(benchmark, workers=4), benchmark.features, CPU).batches(2, 8))
+    alone = list(Loader(plan(benchmark), benchmark.features, collate, CPU).batches(2, 8))
+    four = list(Loader(plan(benchmark, workers=4), benchmark.features, collate, CPU).batches(2, 8))
     assert [step for step, _ in four] == [step for step, _ in alone] == list(range(2, 8))
     for (_, a), (_, b) in zip(alone, four, strict=True):
         assert a.ids == b.ids
@@ -99,6 +101,6 @@ class Faulty:
     [("damaged", InputError, r"^features.h5: train\d+: damaged$"), ("killed", WorkError, "died")],
 )
 def test_what_fails_in_a_worker_is_said_as_if_here(benchmark: Benchmark, how: str, kind: Any, said: str) -> None:
-    loader = Loader(plan(benchmark, workers=1), Faulty(how), CPU)  # type: ignore[arg-type]
+    loader = Loader(plan(benchmark, workers=1), Faulty(how), collate, CPU)  # type: ignore[arg-type]
     with pytest.raises(kind, match=said):
         next(iter(loader.batches(0, 2)))

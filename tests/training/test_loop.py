@@ -145,7 +145,7 @@ def test_a_loss_that_is_no_number_stops_it_and_names_the_batch(benchmark: Benchm
     with pytest.raises(WorkError, match="step 3: a loss or gradient that is not finite"):
         broken.fit(TRAIN, VAL, Folder(tmp_path))
     named = json.loads((tmp_path / "nonfinite.json").read_text())
-    ids = [pair.id for pair in broken._plan(TRAIN).batch(2)]
+    ids = [pair.id for pair in broken.plan(TRAIN).batch(2)]
     assert (named["step"], named["ids"], named["loss"]) == (3, ids, "nan")
     good = method(benchmark, steps=2)
     good.fit(TRAIN, (), Folder(tmp_path / "good"))

@@ -69,8 +69,30 @@ def test_features_that_end_before_the_question_are_refused(rows: dict[str, int],
 
 
 def test_another_kind_of_query_is_refused() -> None:
-    with pytest.raises(InputError, match="asks with clips"):
-        pair_of(sample(query=Query("image", video="q", time=1.0)), Rows(v=60, q=9))
+    with pytest.raises(InputError, match="asks with clips or images"):
+        pair_of(sample(query=Query("classes", vocabulary="thumos14")), Rows(v=60, q=9))
+
+
+def test_an_image_is_asked_by_its_second() -> None:
+    pair = pair_of(sample(query=Query("image", video="q", time=1.5)), Rows(v=60, q=9))
+    assert (pair.window, pair.query_video, pair.query) == ((10, 40), "q", 1.5)
+
+
+@given(st.integers(0, 50), st.integers(1, 400), st.integers(1, 300), st.data())
+def test_a_long_window_is_read_at_so_many_places(first: int, length: int, most: int, data: st.DataObject) -> None:
+    """As many as allowed, evenly; a target's rows hold all of it, and their seconds are off by a row at most."""
+    start = data.draw(st.integers(0, length - 1))
+    end = data.draw(st.integers(start + 1, length))
+    whole = sample(grid=Grid(STEP, (first, first + length), ((first + start, first + end),), (2, 5)))
+    pair = pair_of(whole, Rows(v=first + length, q=9), most)
+    assert pair.rows == min(length, most) == len(pair.places())
+    assert list(pair.places()) == sorted(set(pair.places())) and 0 <= pair.places()[0] <= pair.places()[-1] < length
+    assert pair.rows < length or list(pair.places()) == list(range(length))
+    seen = pair.seen(pair.targets[0])
+    assert 0 <= seen[0] < seen[1] <= pair.rows
+    answer = seconds_of(whole, pair, *seen, PLAIN)
+    assert answer[0] <= (first + start) * STEP + 1e-5 and answer[1] >= (first + end) * STEP - 1e-5
+    assert answer[1] - answer[0] <= (end - start + 2 * pair.scale) * STEP + 1e-5
 
 
 def test_a_question_has_no_target() -> None:

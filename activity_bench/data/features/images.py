@@ -77,6 +77,13 @@ class ImageStore:
                           found=[array.shape for array in found])  # fmt: skip
         return found
 
+    def regions(self, video: str, time: float) -> int:
+        """How many regions a frame has; nothing is read but the shape."""
+        name = f"{IMAGES}/{frame_name(video, time)}/regions"
+        with damage(self.path, name):
+            shape = self._hdf5.place(name).shape
+        return shape[0] if shape else 0
+
     def damaged(self) -> list[str]:
         """The frames whose numbers are not those that were written; reads all of them."""
         return [frame_name(*frame) for frame, text in self._sums.items() if image_sum(self.image(*frame)) != text]

@@ -13,6 +13,7 @@ import numpy as np
 from activity_bench.data import canonical
 from activity_bench.data.features import words
 from activity_bench.data.features.hdf5 import HDF5, Damaged, damage
+from activity_bench.data.features.images import ImageStore, has_images
 from activity_bench.data.features.words import Attributes, Described, Rows, Timing
 from activity_bench.errors import InputError, unknown
 
@@ -32,8 +33,14 @@ class FeatureStore(Described):
             with damage(self.path):
                 self._index, self._sha256 = self._read_index()
                 self.attributes = self._read_attributes(timing)
+            self._images = ImageStore(self.path) if has_images(self.path) else None
         finally:
             self._hdf5.close()  # so that nothing is open when a parent forks before it reads
+
+    @property
+    def images(self) -> ImageStore | None:
+        """The frames that are asked with, where the file has any."""
+        return self._images
 
     def _read_index(self) -> tuple[dict[str, int], Sequence[str]]:
         file = self._hdf5.file

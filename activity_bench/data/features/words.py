@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from activity_bench.errors import InputError, unknown
 from activity_bench.types import Sample
+
+if TYPE_CHECKING:
+    from activity_bench.data.features.images import Image
 
 Rows = NDArray[np.float32]
 
@@ -134,10 +137,33 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+class Images(Protocol):
+    """Whatever hands out the frames that are asked with."""
+
+    @property
+    def digest(self) -> str: ...
+    def frames(self) -> list[tuple[str, float]]:
+        """A video and a second each, sorted."""
+        ...
+
+    def image(self, video: str, time: float) -> Image:
+        """Regions, boxes and a vector of the whole."""
+        ...
+
+    def regions(self, video: str, time: float) -> int:
+        """How many regions a frame has."""
+        ...
+
+
 class Described:
     """What has attributes, and by them a dimension and a timing."""
 
     attributes: Attributes
+
+    @property
+    def images(self) -> Images | None:
+        """The frames that are asked with, where there are any."""
+        return None
 
     @property
     def dim(self) -> int:
@@ -162,6 +188,11 @@ class Provider(Protocol):
     @property
     def digest(self) -> str:
         """`sha256:…`, equal for equal features: the leaderboard's column."""
+        ...
+
+    @property
+    def images(self) -> Images | None:
+        """The frames that are asked with, where there are any."""
         ...
 
     def ids(self) -> Sequence[str]:
