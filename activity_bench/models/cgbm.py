@@ -174,4 +174,5 @@ class Method(TrainedMethod):
 
     network = CGBM
     options_class = Options
+    at_prediction = frozenset({"longest"})
     defaults = TrainOptions(batch=128, steps=1000, epochs=17, lr=1e-3, clip=5.0, bucket=30, augment=0.9)

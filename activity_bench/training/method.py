@@ -45,6 +45,7 @@ class TrainedMethod(Method):
     network: ClassVar[Callable[..., nn.Module]]
     defaults: ClassVar[TrainOptions] = TrainOptions()
     query_kind: ClassVar[str] = "clip"
+    at_prediction: ClassVar[frozenset[str]] = frozenset()  # options that training does not read: predict may set them
     needs_features = True
 
     def __init_subclass__(cls, **more: Any) -> None:

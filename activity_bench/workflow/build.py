@@ -30,13 +30,14 @@ def build_dataset(
     options: Mapping[str, Any] | None = None,
     tables: Mapping[str, Path] | None = None,
     available: Path | None = None,
+    share: Mapping[str, float] | None = None,
     force: bool = False,
 ) -> manifest.Manifest:
     """Build the benchmark `name` and freeze it in the folder `out`.
 
     `format_` names the annotations' format where the file does not show it; `tables` are the builder's own files.
     With `available` (a folder of videos, a feature store or a list of ids) the manifest has the samples that those
-    videos can ask, and is marked partial where any is missing.
+    videos can ask, and is marked partial where any is missing. `share` (split -> 0 to 1) leaves out videos by hash.
 
     >>> build_dataset("relocalization", [Path("activity_net.v1-3.min.json")], Path("out"), options={"seed": 1})
     """
@@ -51,19 +52,21 @@ def build_dataset(
     for table in tables or {}:
         if table not in builder.tables:
             raise unknown(f"table of {name}", table, builder.tables)
+    coverage = None if available is None else Coverage(coverages.available(Path(available)))
+    if share:
+        coverage = coverages.Share(share)
     with no_gc():
-        return _build(name, builder, annotations, Path(out), protocol, format_, chosen, tables or {}, available, force)
+        return _build(name, builder, annotations, Path(out), protocol, format_, chosen, tables or {}, coverage, force)
 
 
 def _build(
     name: str, builder: Any, annotations: Sequence[Path | str], out: Path, protocol: str, format_: str | None,
-    chosen: Any, tables: Mapping[str, Path], available: Path | None, force: bool,
+    chosen: Any, tables: Mapping[str, Path], coverage: Coverage | None, force: bool,
 ) -> manifest.Manifest:  # fmt: skip
     shipped = builder.shipped(chosen) if hasattr(builder, "shipped") else {}
     read, table_sources = table_reader.read(tables, shipped)
     corpora = reader.read([Path(path) for path in annotations], format_)
     built = builder.build(corpora, chosen, protocol, read)
-    coverage = None if available is None else Coverage(coverages.available(Path(available)))
     if coverage is not None:
         built = replace(built, samples=coverage.only(built.samples))
     summaries = {split: Summary() for split in built.splits}

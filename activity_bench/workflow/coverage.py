@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from activity_bench import chance
 from activity_bench.data.disk import read_bytes
 from activity_bench.errors import InputError
 from activity_bench.types import Sample
@@ -36,7 +37,7 @@ def available(path: Path) -> frozenset[str]:
 class Coverage:
     """What of the whole benchmark can be asked with the videos at hand. Ids, pairs and times are those of the whole."""
 
-    def __init__(self, videos: frozenset[str]) -> None:
+    def __init__(self, videos: frozenset[str] = frozenset()) -> None:
         self.videos = videos
         self.asked: dict[str, Counter[str]] = {}
         self.had: dict[str, Counter[str]] = {}
@@ -45,9 +46,7 @@ class Coverage:
     def only(self, samples: Iterable[tuple[str, Sample]]) -> Iterator[tuple[str, Sample]]:
         """The samples whose video and query are at hand."""
         for split, sample in samples:
-            needed = {name for name in (sample.video.id, sample.query.video) if name is not None}
-            labels = sample.classes()
-            absent = needed - self.videos
+            labels, absent = sample.classes(), self.absent(split, sample)
             for counter in (self.asked, self.had)[: 1 if absent else 2]:
                 counter.setdefault(split, Counter()).update(labels)
                 counter[split][""] += 1  # all of them, whatever their class
@@ -57,6 +56,10 @@ class Coverage:
         if not self.had:
             raise InputError("none of these videos can ask a sample", field="--available",
                              found=sorted(self.videos)[:5], expected="ids of this benchmark's videos")  # fmt: skip
+
+    def absent(self, split: str, sample: Sample) -> set[str]:
+        """The videos that a sample wants and that are not at hand."""
+        return {name for name in (sample.video.id, sample.query.video) if name is not None} - self.videos
 
     def as_dict(self) -> dict[str, Any]:
         """Have and asked per split and class, for the provenance. Complete when the samples have gone by."""
@@ -78,3 +81,16 @@ class Coverage:
     def partial(self) -> bool:
         """Whether anything is missing."""
         return any(self.missing.values())
+
+
+class Share(Coverage):
+    """A share of each split's videos, drawn by hash; the queries of those that stay may come from any video."""
+
+    def __init__(self, shares: Mapping[str, float]) -> None:
+        super().__init__()
+        self.shares = shares
+
+    def absent(self, split: str, sample: Sample) -> set[str]:
+        """The video, where it is not drawn."""
+        video = sample.video.id
+        return set() if chance.number(0, video, "share of the videos") < self.shares.get(split, 1.0) else {video}

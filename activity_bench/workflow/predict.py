@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from activity_bench.data import predictions as predicted
 from activity_bench.data.disk import atomic
 from activity_bench.data.features import Provider
 from activity_bench.errors import InputError
+from activity_bench.types import Method
 from activity_bench.workflow import run as runs
 from activity_bench.workflow.run import Progress, silent
 from activity_bench.workflow.train import MARKER, Page, read_run
@@ -39,17 +41,20 @@ def predict(
     features: Path | str | None = None,
     weights: str = "best",
     device: str = "auto",
+    options: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> Predicted:
     """Answer a split with the weights of a run; `features` are those that it was trained on, unless others are named.
+    `options` are those of the method that its training does not read: how long an answer may be, for one.
 
     >>> predict("run", "manifest", "test", "predictions.jsonl").count
     """
     page = finished(Path(run))
     name = page.method.name
     method_class = runs.load_method(name)
-    chosen, training = runs.choose(method_class, {**page.method.options, **page.method.training}, name)
+    changed = _changed(method_class, name, options or {})
+    chosen, training = runs.choose(method_class, {**page.method.options, **page.method.training, **changed}, name)
     if training is None:
         raise InputError(f"{name} is not trained", file=Path(run) / MARKER, field="method.name")
     asked = runs.open_manifest(manifest, name, method_class)
@@ -76,6 +81,16 @@ def predict(
     with atomic(out) as stream:
         count = predicted.write(stream, method.predict(watched), header)
     return Predicted(out, count, tuple(notes))
+
+
+def _changed(method_class: type[Method], name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options that a trained method may be given anew."""
+    allowed = sorted(getattr(method_class, "at_prediction", ()))
+    for key in given:
+        if key not in allowed:
+            raise InputError("training has settled this, or there is no such option", field=key, found=given[key],
+                             expected=f"of {name}: {', '.join(allowed) or 'none'}")  # fmt: skip
+    return given
 
 
 def finished(run: Path) -> Page:

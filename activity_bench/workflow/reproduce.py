@@ -6,36 +6,45 @@ features are simulated, and every table says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from activity_bench.data import manifest as manifests
 from activity_bench.data import shipped
 from activity_bench.data.board import write_csv, write_markdown
 from activity_bench.data.canonical import page
 from activity_bench.data.disk import atomic, read_bytes, sha256
-from activity_bench.data.reports import Report, read_report
+from activity_bench.data.lock import alone
+from activity_bench.data.reports import Report
 from activity_bench.errors import InputError, unknown
 from activity_bench.simulation.parameters import CALIBRATED
-from activity_bench.workflow.build import build_dataset
 from activity_bench.workflow.compare import compare
 from activity_bench.workflow.options import check_seed
 from activity_bench.workflow.plans import PLANS, Cell, Plan, Size
-from activity_bench.workflow.run import Progress, choose, load_method, run_method, silent
-from activity_bench.workflow.simulate import simulate_corpus, simulate_features
+from activity_bench.workflow.run import Progress, choose, load_method, silent
+from activity_bench.workflow.stage import Stage
+
+if TYPE_CHECKING:
+    from activity_bench.training.watch import Watch
 
 NOTE = "Features are simulated: these scores say how the methods compare in a made-up world, nothing of real videos."
-COLUMNS = ("cell", "paper", "table", "row", "metric", "published", "score", "low", "high", "sd", "seeds", "source")
+COLUMNS = ("cell", "manifest", "world", "part", "protocol", "paper", "table", "row", "metric", "published", "score",
+           "low", "high", "sd", "seeds", "source")  # fmt: skip
+Said = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A cell's scores: the mean over its seeds, and the first seed's interval."""
+    """A cell's scores on the whole or on a part: the mean over its seeds, and the first seed's interval."""
 
     cell: Cell
+    part: str
+    protocol: str
+    table: str
     score: Mapping[str, float]
     spread: Mapping[str, float | None]
     interval: Mapping[str, tuple[float, float]]
@@ -74,18 +83,21 @@ def reproduce(
     out: Path | str,
     *,
     size: str = "small",
-    annotations: Sequence[Path] = (),
+    annotations: Sequence[Path | str] = (),
     tables: Mapping[str, Path] | None = None,
+    words: Path | None = None,
     only: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
-    say: Callable[[str], None] = lambda text: None,
+    say: Said = lambda text: None,
     progress: Progress = silent,
+    watch: Watch | None = None,
 ) -> Reproduction:
     """Run the cells of a plan that `out` lacks, and write `results.csv` and `results.md` there.
 
-    `annotations` and `tables` are the builder's; without them the embedded corpus is used. `only` names cells;
-    `options` go to every method that is trained (the device, for one).
+    `annotations` and `tables` are the builder's; a plan of several targets takes `TARGET=PATH`, and runs the cells of
+    those that are given. Without annotations the embedded corpus is used. `words` are vectors of class names, in place
+    of simulated ones. `only` names cells; `options` go to every method that is trained (the device, for one).
 
     >>> reproduce("relocalization", "again", size="tiny", only=["random", "cgbm"]).outcomes[1].score["top1-mAP"]
     """
@@ -101,72 +113,83 @@ def reproduce(
     if tables and not annotations:
         raise InputError("tables belong to annotations", field=", ".join(sorted(tables)),
                          expected="--annotations FILE beside them, or neither")  # fmt: skip
+    groups = grouped(plan, annotations)
     chosen = plan.sizes[size]
     check_seed(seed)
     check_seed(seed + chosen.seeds - 1)
-    cells = [cell for cell in plan.cells if not only or cell.name in only]
-    given = {cell.name: _options(cell, chosen, options or {}) for cell in cells}  # wrong ones are named before any work
-    world = {"noise": CALIBRATED["released" if annotations else "embedded"], **chosen.world}
-    files = sorted(sha256(Path(file))[0] for file in (*annotations, *(tables or {}).values()))
-    out = Path(out)
-    _same_job(out, {"plan": name, "size": size, "seed": seed, "seeds": chosen.seeds, "options": dict(options or {}),
-                    "training": dict(chosen.training), "world": world, "files": files})  # fmt: skip
-    made = {m: _manifest(plan, m, out, annotations, tables or {}, say) for m in {cell.manifest: None for cell in cells}}
-    outcomes = []
+    needed = {cell.trained for cell in plan.cells if cell.name in only}
+    cells = [cell for cell in plan.cells if not only or cell.name in {*only, *needed}]
     for cell in cells:
-        asked = made[cell.manifest]
-        features = _features(asked, out / f"features-{cell.manifest}.h5", world, say, progress)
-        folders = [out / "cells" / cell.name / f"seed-{seed + k}" for k in range(chosen.seeds)]
-        for k, folder in enumerate(folders):
-            if not (folder / "run.json").exists():
-                say(f"{cell.name}, seed {seed + k}")
-                run_method(cell.method, asked.folder, "test", folder, features=features, seed=seed + k,
-                           options=given[cell.name], progress=progress)  # fmt: skip
-        outcomes.append(_outcome(cell, [read_report(folder / "report.json") for folder in folders]))
-    found = Reproduction(plan, outcomes, _orderings(plan, {cell.name for cell in cells}, out, seed))
-    _write(found, out)
+        _options(cell, chosen, options or {})  # wrong ones are named before any work
+    noise = CALIBRATED["released" if annotations else "embedded"]
+    files = sorted(sha256(path)[0] for path in _files([*chain(*groups.values()), *(tables or {}).values()]))
+    out = Path(out)
+    job = {
+        "plan": name, "size": size, "seed": seed, "seeds": chosen.seeds, "options": dict(options or {}),
+        "training": dict(chosen.training), "methods": {key: dict(value) for key, value in chosen.methods.items()},
+        "world": {"noise": noise, **chosen.world}, "share": dict(chosen.share), "files": files,
+        "words": sorted(sha256(path)[0] for path in _files([words])) if words else [],
+    }  # fmt: skip
+    stage = Stage(plan, chosen, out, groups, tables or {}, noise, words, say, progress, watch)
+    with _same_job(out, job):
+        outcomes = [one for cell in cells for one in _run(stage, cell, seed, options or {})]
+        found = Reproduction(plan, outcomes, _orderings(plan, {one.cell.name for one in outcomes}, out, seed))
+        _write(found, out)
     return found
 
 
-def _same_job(out: Path, job: Mapping[str, Any]) -> None:
-    """The folder is new, or holds runs of the very same job."""
+def _run(stage: Stage, cell: Cell, seed: int, options: Mapping[str, Any]) -> Iterator[Outcome]:
+    """The runs of a cell that are not there yet, and what all of them score."""
+    if not stage.has(cell):
+        stage.say(f"{cell.name}: not run, no annotations of {stage.plan.manifests[cell.manifest].group}")
+        return
+    folders = [stage.out / "cells" / cell.name / f"seed-{seed + k}" for k in range(stage.size.seeds)]
+    for k, folder in enumerate(folders):
+        if not (folder / "report.json").exists():
+            stage.say(f"{cell.name}, seed {seed + k}")
+            stage.run(cell, folder, seed + k, _options(cell, stage.size, options))
+    yield from _outcomes(stage.plan, cell, stage.reports(cell, folders))
+
+
+def grouped(plan: Plan, annotations: Sequence[Path | str]) -> dict[str, list[Path]]:
+    """The annotations by target: `TARGET=PATH` where a plan has several."""
+    known = sorted({asked.group for asked in plan.manifests.values()})
+    if known == [""]:
+        return {"": [Path(path) for path in annotations]} if annotations else {}
+    groups: dict[str, list[Path]] = {}
+    for given in annotations:
+        target, equals, path = str(given).partition("=")
+        if not equals:
+            raise InputError("which target is this?", field="--annotations", found=str(given),
+                             expected=f"TARGET=PATH, of {', '.join(known)}")  # fmt: skip
+        if target not in known:
+            raise unknown("target", target, known, field="--annotations")
+        groups.setdefault(target, []).append(Path(path))
+    return groups
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files, and those in folders."""
+    for path in paths:
+        yield from sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+
+
+@contextmanager
+def _same_job(out: Path, job: Mapping[str, Any]) -> Iterator[None]:
+    """The folder is new, or holds runs of the very same job; no other process works in it while the block runs."""
     path, said = out / "job.json", page(dict(job))
-    if path.is_file():
-        if read_bytes(path, 1 << 20) != said:
+    if not path.is_file():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError("not an empty folder, and no reproduction", file=out, hint="Name another folder.")
+        out.mkdir(parents=True, exist_ok=True)
+    with alone(out, "reproduction"):
+        if not path.is_file():
+            with atomic(path) as stream:
+                stream.write(said)
+        elif read_bytes(path, 1 << 20) != said:
             raise InputError("this folder holds another reproduction, or the same one at other settings", file=path,
                              hint="Name another folder.")  # fmt: skip
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError("not an empty folder, and no reproduction", file=out, hint="Name another folder.")
-    out.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as stream:
-        stream.write(said)
-
-
-def _manifest(
-    plan: Plan, name: str, out: Path, annotations: Sequence[Path], tables: Mapping[str, Path],
-    say: Callable[[str], None],
-) -> manifests.Manifest:  # fmt: skip
-    folder = out / f"manifest-{name}"
-    if folder.is_dir():
-        return manifests.load(folder)
-    if not annotations:
-        if not (out / "corpus").is_dir():
-            simulate_corpus(out / "corpus")
-        say(f"{folder.name}: the embedded corpus")
-        return build_dataset(plan.benchmark, [out / "corpus" / "activitynet.json"], folder,
-                             protocol=plan.embedded[name])  # fmt: skip
-    say(f"{folder.name}: {', '.join(path.name for path in annotations)}")
-    return build_dataset(plan.benchmark, annotations, folder, protocol=plan.protocols[name], tables=tables)
-
-
-def _features(
-    asked: manifests.Manifest, path: Path, world: Mapping[str, Any], say: Callable[[str], None], progress: Progress
-) -> Path:
-    if not path.is_file():
-        say(f"{path.name}: simulated, {world}")
-        simulate_features(asked.folder, path, options=world, progress=progress)
-    return path
+        yield
 
 
 def _options(cell: Cell, size: Size, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,31 +197,40 @@ def _options(cell: Cell, size: Size, given: Mapping[str, Any]) -> dict[str, Any]
     method = load_method(cell.method)
     if not hasattr(method, "defaults"):
         return dict(cell.options)
-    options = {**size.training, **given, **cell.options}
+    options = {**size.training, **size.methods.get(cell.method, {}), **given, **cell.options}
     choose(method, options, cell.method)
+    if cell.trained:
+        return dict(cell.options)
     return options
 
 
-def _outcome(cell: Cell, reports: Sequence[Report]) -> Outcome:
-    scores = {name: [report.metrics[name] for report in reports] for name in reports[0].metrics}
-    published = {
-        figure["metric"]: float(figure["value"])
-        for figure in shipped.published()
-        if (figure["paper"], figure["table"], figure["row"], figure["part"]) == (cell.paper, cell.table, cell.row, "")
-    }
-    return Outcome(
-        cell,
-        {name: fmean(values) for name, values in scores.items()},
-        {name: stdev(values) if len(values) > 1 else None for name, values in scores.items()},
-        reports[0].intervals,
-        published,
-        len(reports),
-    )
+def _outcomes(plan: Plan, cell: Cell, judged: Mapping[str, Sequence[Report]]) -> Iterator[Outcome]:
+    """What each protocol says of the whole and of the parts, beside what is published of them."""
+    version = plan.manifests[cell.manifest].version
+    for protocol, reports in judged.items():
+        for part in ("", *reports[0].by_part):
+            groups = [report.by_part[part]["metrics"] if part else report.metrics for report in reports]
+            figures = [
+                figure for figure in shipped.published()
+                if (figure["paper"], figure["row"], figure["part"]) == (cell.paper, cell.row, part)
+                and (part or figure["table"] == cell.table)
+                and version in ("", figure["version"]) and protocol in figure["protocol"].split()
+            ]  # fmt: skip
+            scores = {name: [float(group[name]) for group in groups] for name in groups[0]}
+            yield Outcome(
+                cell, part, protocol, figures[0]["table"] if figures else "" if part else cell.table,
+                {name: fmean(values) for name, values in scores.items()},
+                {name: stdev(values) if len(values) > 1 else None for name, values in scores.items()},
+                {} if part else reports[0].intervals,
+                {figure["metric"]: float(figure["value"]) for figure in figures},
+                len(reports),
+            )  # fmt: skip
 
 
 def _orderings(plan: Plan, cells: set[str], out: Path, seed: int) -> list[Ordering]:
-    """Paired tests where both cells answered the same manifest; the papers set others beside each other, too."""
-    where = {cell.name: out / "cells" / cell.name / f"seed-{seed}" for cell in plan.cells}
+    """Paired tests where both cells answered the same questions; the papers set others beside each other, too."""
+    name = f"{plan.judged[0][0]}.json" if plan.judged else "report.json"
+    where = {cell.name: out / "cells" / cell.name / f"seed-{seed}" / name for cell in plan.cells}
     found = []
     for worse, better in plan.orderings:
         if {worse, better} <= cells:
@@ -213,7 +245,8 @@ def _write(found: Reproduction, out: Path) -> None:
         for metric, score in one.score.items():
             low, high = one.interval.get(metric, (None, None))
             rows.append({
-                "cell": one.cell.name, "paper": one.cell.paper, "table": one.cell.table, "row": one.cell.row,
+                "cell": one.cell.name, "manifest": one.cell.manifest, "world": one.cell.world, "part": one.part,
+                "protocol": one.protocol, "paper": one.cell.paper, "table": one.table, "row": one.cell.row,
                 "metric": metric, "published": one.published.get(metric), "score": score, "low": low, "high": high,
                 "sd": one.spread[metric], "seeds": one.seeds, "source": "simulated",
             })  # fmt: skip
@@ -223,14 +256,18 @@ def _write(found: Reproduction, out: Path) -> None:
 
 def table(found: Reproduction) -> tuple[list[str], list[list[str]]]:
     """The cells as a table for people: percentages, the papers' beside ours."""
-    by = found.plan.by
-    metrics = [name for name in found.outcomes[0].score if name.partition("@")[0] == by.partition("@")[0]]
-    columns = ["cell", *(metric.removeprefix(f"{by}@") for metric in metrics if metric != by), "mean", "95 %", "paper"]
+    plan, by = found.plan, found.plan.by
+    several = len({(one.part, one.protocol) for one in found.outcomes}) > 1
+    names = [metric.removeprefix(f"{by.partition('@')[0]}@") for metric in plan.shown]
+    columns = ["cell", *(["of", "protocol"] if several else []), *names, f"95 % of {by}", f"paper's {by}"]
     rows = []
     for one in found.outcomes:
-        low, high = one.interval[by]
-        shown = [f"{100 * one.score[metric]:.1f}" for metric in metrics if metric != by]
-        mean = f"{100 * one.score[by]:.1f}" + (f" ± {100 * s:.1f}" if (s := one.spread[by]) is not None else "")
+        low, high = one.interval.get(by, (None, None))
+        shown = [f"{100 * one.score[metric]:.1f}" if metric in one.score else "" for metric in plan.shown]
+        if (spread := one.spread.get(by)) is not None:
+            shown[plan.shown.index(by)] += f" ± {100 * spread:.1f}"
+        interval = "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
         paper = f"{100 * one.published[by]:.1f}" if by in one.published else ""
-        rows.append([one.cell.name, *shown, mean, f"{100 * low:.1f} to {100 * high:.1f}", paper])
+        kind = [one.part or "all", one.protocol] if several else []
+        rows.append([one.cell.name, *kind, *shown, interval, paper])
     return columns, rows

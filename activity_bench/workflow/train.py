@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import msgspec
 
 from activity_bench.data import canonical
 from activity_bench.data.disk import atomic_folder, read_bytes
+from activity_bench.data.lock import alone
 from activity_bench.data.reports import write_page
 from activity_bench.errors import BenchError, InputError
 from activity_bench.workflow import run as runs
@@ -111,8 +113,8 @@ def train(
               "images": images.digest if images else ""}  # fmt: skip
     page = runs.record(method, described, about) | {"features": stored, "status": "training"}
     folder = Path(out)
-    with method.joined():
-        method.first(lambda: _open(folder, page, resume, force))
+    with method.joined(), ExitStack() as held:
+        method.first(lambda: _open(folder, held, page, resume, force))
         try:
             fitted = method.fit(samples, chosen_by, folder=Folder(folder), watch=watch)
         except BenchError:
@@ -127,8 +129,10 @@ def _close(method: TrainedMethod, folder: Path, page: Mapping[str, Any]) -> None
         write_page(folder / MARKER, page)
 
 
-def _open(folder: Path, page: Mapping[str, Any], resume: bool, force: bool) -> None:
-    """The folder of a new run, or that of one that goes on."""
+def _open(folder: Path, held: ExitStack, page: Mapping[str, Any], resume: bool, force: bool) -> None:
+    """The folder of a new run, or that of one that goes on; no other training works in it until `held` is closed."""
+    if folder.is_dir() and (resume or force):
+        held.enter_context(alone(folder, "training"))
     if folder.exists() and resume:
         _check_same(folder, read_run(folder), page)
         write_page(folder / MARKER, page)
@@ -137,6 +141,7 @@ def _open(folder: Path, page: Mapping[str, Any], resume: bool, force: bool) -> N
         raise InputError("the folder exists", file=folder, hint="--resume goes on with it, --force replaces it.")
     with atomic_folder(folder, force=force, marker=MARKER, ours=OURS) as draft:
         write_page(draft / MARKER, page)
+    held.enter_context(alone(folder, "training"))  # another folder than the one that it replaced
 
 
 def read_run(folder: Path) -> Page:

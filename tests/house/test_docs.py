@@ -50,6 +50,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(demo / "corpus" / "kinetics.csv", folder)
     shutil.copytree(demo / "corpus" / "thumos", folder / "thumos")
     shutil.copytree(demo / "manifest", folder / "manifest")
+    _image_and_class_queries(folder)
     for to, name in (("hf", "hub"), ("video_reloc", "lists")):
         assert main(["export", str(folder / "manifest"), "--to", to, "--out", str(folder / name)]) == 0
     shutil.copy(demo / "features.h5", folder)
@@ -64,6 +65,22 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, method in (("run", "statistical-prior"), ("run-a", "random"), ("run-b", "full-window")):
         shutil.copytree(demo / "runs" / method, folder / name)
     return folder
+
+
+def _image_and_class_queries(folder: Path) -> None:
+    """A manifest and its features for the methods of images; for those of classes, their names' vectors, too."""
+    small = ["--set", "dim=16", "--set", "region_dim=16", "--set", "global_dim=16", "--set", "word_dim=16"]
+    built = {
+        "manifest-ibal": ["activity-ibal", "--annotations", str(folder / "activitynet.json")],
+        "manifest-what2when": ["what2when", "--source", str(folder / "kinetics.csv"), "--target", "thumos14",
+                               "--annotations", str(folder / "thumos" / "annotations_test")],
+    }  # fmt: skip
+    for name, words in built.items():
+        manifest, features = folder / name, folder / f"features{name.removeprefix('manifest')}.h5"
+        assert main(["build-dataset", *words, "--out", str(manifest)]) == 0
+        given = ["--manifest", str(manifest), *small]
+        assert main(["simulate", "features", *given, "--out", str(features)]) == 0
+    assert main(["simulate", "words", *given, "--out", str(folder / "words.npz")]) == 0
 
 
 def _detection() -> tuple[str, str]:

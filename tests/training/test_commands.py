@@ -369,3 +369,18 @@ def test_without_torch_it_is_said_what_to_install(
     done = subprocess.run(argv, env=environment(), capture_output=True, encoding="utf-8", check=False)
     assert_exit(done, 2)
     assert "needs torch, which is not installed. pip install 'activity-bench[models]'" in done.stderr
+
+
+def test_predict_sets_what_training_did_not_read(
+    invoke: Invoke, finished: Path, tmp_path: Path, benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An option of the answers alone; one that training has settled is refused."""
+    given = ("predict", finished, "--manifest", benchmark.manifest.folder, "--split", "test")
+    assert "expected of toy: none" in invoke(*given, "--out", tmp_path / "a", "--set", "hidden=4", code=2).err
+    monkeypatch.setattr("tests.training.toy.Method.at_prediction", frozenset({"dropout"}))
+    said = invoke(*given, "--out", tmp_path / "a", "--set", "hidden=4", code=2).err
+    assert "hidden" in said and "of toy: dropout" in said and not (tmp_path / "a").exists()
+    invoke(*given, "--out", tmp_path / "a", "--set", "dropout=0.5")
+    head = json.loads((tmp_path / "a").read_text().splitlines()[0])
+    assert head["method"]["options"] == {"hidden": 8, "dropout": 0.5}
+    assert "dropout" in invoke(*given, "--out", tmp_path / "b", "--set", "dropout=nine", code=2).err

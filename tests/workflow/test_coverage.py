@@ -79,3 +79,20 @@ def test_two_manifests_told_apart(corpus: Path, tmp_path: Path) -> None:
     told = difference(tmp_path / "a", tmp_path / "d")
     assert "option max_window: 300 | 100" in told
     assert any(line.startswith("test: ") and "in the first alone" in line for line in told)
+
+
+def test_a_share_is_drawn_by_video_and_the_same_every_time(corpus: Path, tmp_path: Path) -> None:
+    whole = build_dataset("activity-ibal", [corpus], tmp_path / "whole")
+    shares = {"train": 0.5, "test": 0.3}
+    part = build_dataset("activity-ibal", [corpus], tmp_path / "part", share=shares)
+    assert part.partial and not whole.partial
+    assert part.splits["val"].sha256 == whole.splits["val"].sha256  # of which nothing was said
+    for split, share in shares.items():
+        samples, kept = whole.samples(split), part.samples(split)
+        drawn = {sample.video.id for sample in kept}
+        assert kept == [sample for sample in samples if sample.video.id in drawn]  # all queries of a video, or none
+        videos = {sample.video.id for sample in samples}
+        assert abs(len(drawn) / len(videos) - share) < 0.25
+    more = build_dataset("activity-ibal", [corpus], tmp_path / "more", share={"train": 0.8, "test": 0.3})
+    assert {s.id for s in part.samples("train")} < {s.id for s in more.samples("train")}
+    assert build_dataset("activity-ibal", [corpus], tmp_path / "again", share=shares).digest == part.digest

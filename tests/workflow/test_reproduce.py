@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from activity_bench.data import shipped
 from activity_bench.data.reports import read_report
 from activity_bench.errors import InputError
-from activity_bench.workflow.plans import PLANS, Size
-from activity_bench.workflow.reproduce import COLUMNS, NOTE, reproduce
+from activity_bench.workflow.plans import PLANS, Plan, Size
+from activity_bench.workflow.reproduce import COLUMNS, NOTE, grouped, reproduce
 
 pytestmark = pytest.mark.quick
 
@@ -62,7 +63,8 @@ def test_the_papers_figures_stand_beside_ours(done: Path) -> None:
         )  # fmt: skip
         assert row["sd"] == ""
     page = (done / "results.md").read_text(encoding="utf-8")
-    assert page.startswith("| cell | 0.5 | 0.6 | 0.7 | 0.8 | 0.9 | mean | 95 % | paper |") and NOTE in page
+    assert page.startswith("| cell | 0.5 | 0.6 | 0.7 | 0.8 | 0.9 | top1-mAP | 95 % of top1-mAP | paper's top1-mAP |")
+    assert NOTE in page
     assert f"| {100 * float(mean['random']['score']):.1f} |" in page and page.count("\n| ") == 1 + len(CELLS)
 
 
@@ -168,3 +170,42 @@ def test_the_command(invoke: Callable[..., Any], again: Path) -> None:
     )
     assert "frame-level" in told.out and "random < frame-level" in told.out and NOTE in told.err
     assert "Did you mean 'cgbm'" in invoke("reproduce", "relocalization", "--out", again, "--only", "cbgm", code=2).err
+
+
+def test_image_queries_are_scored_by_part_beside_two_tables(tmp_path: Path) -> None:
+    found = reproduce("activity-ibal", tmp_path / "out", size="tiny", only=["random", "full-window"])
+    assert [(o.worse, o.better) for o in found.orderings] == []
+    by = {(row["cell"], row["part"], row["metric"]): row for row in rows(tmp_path / "out")}
+    assert by["random", "", "mIoU"]["published"] == "0.1468" and by["random", "", "mIoU"]["table"] == "Table 2"
+    assert by["random", "difficult", "mIoU"]["published"] == "0.1432"
+    assert by["random", "difficult", "mIoU"]["table"] == "Table 3"
+    assert by["full-window", "", "mIoU"]["published"] == "" and by["random", "simple", "mIoU"]["published"] == ""
+    page = (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+    assert page.startswith("| cell | of | protocol | mIoU | IoU@0.3 |") and "| random | difficult | moments |" in page
+
+
+def test_annotations_of_several_targets_say_which_is_which(tmp_path: Path) -> None:
+    plan = PLANS["what2when"]
+    assert grouped(plan, ["thumos14=a", "thumos14=b", "activitynet1.2=c"]) == {
+        "thumos14": [Path("a"), Path("b")], "activitynet1.2": [Path("c")],
+    }  # fmt: skip
+    assert grouped(PLANS["relocalization"], ["a=b"]) == {"": [Path("a=b")]}
+    with pytest.raises(InputError, match="which target is this"):
+        grouped(plan, ["thumos"])
+    with pytest.raises(InputError, match="Did you mean 'thumos14'"):
+        grouped(plan, ["thumos=a"])
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=list(PLANS))
+def test_a_plan_names_what_there_is(plan: Plan) -> None:
+    names = [cell.name for cell in plan.cells]
+    assert len(set(names)) == len(names)
+    assert {name for pair in plan.orderings for name in pair} <= set(names)
+    published = {(figure["paper"], figure["table"], figure["row"]) for figure in shipped.published()}
+    for cell in plan.cells:
+        asked = plan.manifests[cell.manifest]
+        assert not cell.row or (cell.paper, cell.table, cell.row) in published, cell
+        assert cell.world in plan.worlds and (not asked.like or asked.like in plan.manifests)
+    versions = {figure["version"] for figure in shipped.published() if figure["benchmark"] == plan.benchmark}
+    assert {asked.version for asked in plan.manifests.values()} - {""} <= versions
+    assert set(plan.corpus) <= {asked.group for asked in plan.manifests.values()}

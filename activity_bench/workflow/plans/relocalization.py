@@ -1,51 +1,13 @@
-"""What a paper's tables ask for, cell by cell: the method and options of each row, and the orderings that it claims.
-
-A plan has sizes: `small` ends on a laptop in the time that docs/methods/relocalization.md states; `paper` is the
-papers' own. Every cell of a plan runs at the same size, and nothing is chosen by looking at the test split.
-"""
+"""Re-localization: Tables 1 and 2 of ECCV 2018, Tables 2 to 4 of AAAI 2020."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from activity_bench.workflow.plans.cells import Asked, Cell, Plan, Size
+
 ECCV, AAAI = "ECCV 2018", "AAAI 2020"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One row of a paper's table."""
-
-    name: str
-    method: str
-    paper: str
-    table: str
-    row: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    manifest: str = "full"
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large the runs of a plan are."""
-
-    world: Mapping[str, Any]  # options of the simulated features
-    training: Mapping[str, Any]  # options of every method that is trained
-    seeds: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The cells of one benchmark."""
-
-    benchmark: str
-    by: str  # the metric that orders
-    cells: tuple[Cell, ...]
-    orderings: tuple[tuple[str, str], ...]  # (worse, better), as the papers claim
-    sizes: Mapping[str, Size]
-    protocols: Mapping[str, str]  # manifest of a cell -> protocol of the builder, with the released tables
-    embedded: Mapping[str, str]  # the same, on annotations alone
+TABLES = ("frame_counts", "class_order")
 
 
 def _msa(name: str, table: str, row: str, manifest: str = "weak", **options: Any) -> Cell:
@@ -56,6 +18,7 @@ def _msa(name: str, table: str, row: str, manifest: str = "weak", **options: Any
 RELOCALIZATION = Plan(
     benchmark="relocalization",
     by="top1-mAP",
+    shown=("top1-mAP@0.5", "top1-mAP@0.6", "top1-mAP@0.7", "top1-mAP@0.8", "top1-mAP@0.9", "top1-mAP"),
     cells=(
         Cell("random", "random", ECCV, "Table 1", "Chance"),
         Cell("statistical-prior", "statistical-prior", AAAI, "Table 4", "Stat. prior"),
@@ -90,8 +53,5 @@ RELOCALIZATION = Plan(
         "small": Size({"dim": 128}, {"steps": 300, "batch": 64, "workers": 1}, 1),
         "paper": Size({"dim": 500}, {}, 3),
     },
-    protocols={"full": "released", "weak": "weak"},
-    embedded={"full": "general", "weak": "weak"},
+    manifests={"full": Asked("released", "general", tables=TABLES), "weak": Asked("weak", tables=TABLES)},
 )  # fmt: skip
-
-PLANS = {"relocalization": RELOCALIZATION}
