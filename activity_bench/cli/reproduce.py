@@ -22,13 +22,13 @@ from activity_bench.cli.show import number, progress, say, table
 @click.option("--frame-counts", type=click.Path(path_type=Path), help="The released length.json.")
 @click.option("--class-order", type=click.Path(path_type=Path), help="The released perm.npy.")
 @click.option("--source", type=click.Path(path_type=Path), help="Trimmed clips to train on (Kinetics CSV).")
-@click.option("--words", type=click.Path(path_type=Path), help="Vectors of class names. [simulated ones]")
+@click.option("--words", metavar="FILE", help="Word vectors of class names. [simulated ones]")
 @click.option("--only", multiple=True, metavar="CELL", help="These cells alone.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of every method that is trained.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 def reproduce(
     plan: str, out: Path, size: str, annotations: tuple[str, ...], frame_counts: Path | None,
-    class_order: Path | None, source: Path | None, words: Path | None, only: tuple[str, ...],
+    class_order: Path | None, source: Path | None, words: str | None, only: tuple[str, ...],
     pairs: tuple[str, ...], seed: int,
 ) -> None:  # fmt: skip
     """Run the cells of PLAN (activity-ibal, relocalization, what2when) on simulated features, and set the papers'

@@ -44,10 +44,11 @@ def corpus(out: Path, seed: int, videos: int, force: bool) -> None:
 @simulate.command()
 @click.option("--manifest", type=OUT, required=True, help="Folder of the manifest.")
 @click.option("--out", type=OUT, required=True, help="HDF5 file of the store.")
+@click.option("--words", metavar="FILE", help="Word vectors: classes whose names are near are near.")
 @SEED
 @PAIRS
 @click.option("--force", is_flag=True, help="Replace a store that is there.")
-def features(manifest: Path, out: Path, seed: int, pairs: tuple[str, ...], force: bool) -> None:
+def features(manifest: Path, out: Path, words: str | None, seed: int, pairs: tuple[str, ...], force: bool) -> None:
     """Write simulated features of every video and image query of a manifest.
 
     \b
@@ -57,7 +58,7 @@ def features(manifest: Path, out: Path, seed: int, pairs: tuple[str, ...], force
     from activity_bench.workflow.simulate import simulate_features
 
     options = {"seed": seed, **settings(pairs)}
-    store = simulate_features(manifest, out, options=options, force=force, progress=progress)
+    store = simulate_features(manifest, out, options=options, words=words, force=force, progress=progress)
     say(f"{len(store.ids()):,} videos, {store.dim} numbers a row")
     click.echo(f"{store.digest}  {out}")
 

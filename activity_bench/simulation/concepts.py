@@ -21,6 +21,8 @@ OFFSETS = 2 * (OBJECTS - 1)  # where the others lie from the first
 FAMILIES, TOPS = 40, 8  # of the made-up tree, where there is none
 OTHERS = 4  # made-up classes below each parent, for activities that nobody annotated
 
+NAMED = 0.5  # share of the variance of a class that the vector of its name says, where there are such vectors
+
 Path = tuple[str, ...]  # from the top of the tree down to a class
 Floats = NDArray[np.float64]
 
@@ -32,6 +34,16 @@ class Concept:
     own: Floats  # (concepts,) what rows, objects and names show
     offsets: Floats  # (OFFSETS,) what rows show, and in images only the boxes
     phases: Floats  # (3, concepts) what rows show, in order
+
+
+def _centred(names: Mapping[str, Rows]) -> dict[str, Floats]:
+    """Vectors of classes' names, without what all have in common, each of unit variance."""
+    if not names:
+        return {}
+    rows = np.stack([np.asarray(names[label], np.float64) for label in sorted(names)])  # (labels, numbers)
+    rows = rows - rows.mean(axis=0)
+    scale = sqrt(rows.shape[1]) / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return {canonical(label): row for label, row in zip(sorted(names), rows * scale, strict=True)}
 
 
 def canonical(label: str) -> str:
@@ -46,8 +58,11 @@ class Concepts:
     of a made-up one. A place depends on the class and the parents there are, not on the other classes.
     """
 
-    def __init__(self, options: WorldOptions, tree: Mapping[str, Path]) -> None:
+    def __init__(
+        self, options: WorldOptions, tree: Mapping[str, Path], names: Mapping[str, Rows] | None = None
+    ) -> None:
         self.options = options
+        self.names = _centred(names or {})
         self.tree = {label: tuple(name for name in path if name != ROOT) for label, path in sorted(tree.items())}
         made_up = {(f"family {i}", f"top {i % TOPS}") for i in range(FAMILIES)}
         above = sorted({path for path in self.tree.values() if path} or made_up)
@@ -89,6 +104,9 @@ class Concepts:
         for depth in range(1, len(path) + 1):
             drawn = normals(self.options.seed, "\0".join(path[:depth]), f"class{domain}", 1, 4 * size + OFFSETS)[0]
             numbers = kept * numbers + fresh * drawn if depth > 1 else drawn.astype(np.float64)
+        if (name := self.names.get(path[-1])) is not None:  # classes whose names are near are near
+            said = np.einsum("v,vk->k", name, self.map(f"names{domain}", 1, len(name), len(numbers))[0])
+            numbers = sqrt(NAMED) * said + sqrt(1 - NAMED) * numbers
         return Concept(numbers[:size], numbers[size : size + OFFSETS], numbers[size + OFFSETS :].reshape(3, size))
 
     def rows(self, path: Path, trimmed: bool = False) -> Rows:

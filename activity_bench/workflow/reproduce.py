@@ -85,7 +85,7 @@ def reproduce(
     size: str = "small",
     annotations: Sequence[Path | str] = (),
     tables: Mapping[str, Path] | None = None,
-    words: Path | None = None,
+    words: str | None = None,
     only: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -128,7 +128,7 @@ def reproduce(
         "plan": name, "size": size, "seed": seed, "seeds": chosen.seeds, "options": dict(options or {}),
         "training": dict(chosen.training), "methods": {key: dict(value) for key, value in chosen.methods.items()},
         "world": {"noise": noise, **chosen.world}, "share": dict(chosen.share), "files": files,
-        "words": sorted(sha256(path)[0] for path in _files([words])) if words else [],
+        "words": sorted(sha256(path)[0] for path in _files(map(Path, words.split(",")))) if words else [],
     }  # fmt: skip
     stage = Stage(plan, chosen, out, groups, tables or {}, noise, words, say, progress, watch)
     with _same_job(out, job):

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from activity_bench.data import manifest as manifests
 from activity_bench.data.disk import atomic, atomic_folder, draft_of, move_in
+from activity_bench.data.embeddings import read_words
 from activity_bench.data.features import FeatureStore, Provider, open_features, write_store
 from activity_bench.data.features.images import add_images
 from activity_bench.errors import InputError
@@ -50,15 +52,18 @@ def simulate_features(
     out: Path | str,
     *,
     options: Mapping[str, Any] | None = None,
+    words: Path | str | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> FeatureStore:
     """Write a feature store for every video and every image query of a manifest; the store, opened.
 
+    With `words`, a file of word vectors, classes whose names are near are near in the features, too.
+
     >>> simulate_features("manifest", "features.h5", options={"dim": 64}).digest
     """
     out = Path(out)
-    world = simulated(manifest, options)
+    world = simulated(manifest, options, words)
     videos = ((video, world.read(video)) for video in progress(world.ids(), len(world.ids()), "simulate features"))
     frames = world.frames()
     if not frames:
@@ -87,9 +92,7 @@ def simulate_words(
     if Path(out).is_file() and not force:
         raise InputError("the file exists", file=Path(out), hint="Use --force to replace it, or name another.")
     world = simulated(manifest, options)
-    labels = {label for words in asked.vocabularies.values() for label in words}
-    labels |= {label for split in asked.splits for sample in asked.samples(split) for label in sample.classes()}
-    names = sorted(labels)
+    names = _labels(asked)
     if not names:
         raise InputError("this manifest names no class", file=asked.folder)
     with atomic(Path(out)) as stream:
@@ -97,12 +100,21 @@ def simulate_words(
     return len(names)
 
 
-def simulated(manifest: Path | str, options: Mapping[str, Any] | None = None) -> World:
+def simulated(manifest: Path | str, options: Mapping[str, Any] | None = None, words: Path | str | None = None) -> World:
     """The world of a manifest, made when it is read: the numbers of `simulate_features`, and nothing on the disk.
 
     >>> simulated("manifest", {"dim": 64}).digest
     """
-    return world_of(manifests.load(Path(manifest)), option_table.make(WorldOptions, options or {}, "simulate features"))
+    asked = manifests.load(Path(manifest))
+    names = read_words(words, _labels(asked)).vectors if words else None
+    return world_of(asked, option_table.make(WorldOptions, options or {}, "simulate features"), names)
+
+
+def _labels(asked: manifests.Manifest) -> list[str]:
+    """Every class that a manifest names, sorted."""
+    labels = {label for words in asked.vocabularies.values() for label in words}
+    labels |= {label for split in asked.splits for sample in asked.samples(split) for label in sample.classes()}
+    return sorted(labels)
 
 
 def provider(features: Path | str, manifest: Path | str) -> Provider:
@@ -116,11 +128,13 @@ def provider(features: Path | str, manifest: Path | str) -> Provider:
     return simulated(manifest, option_table.settings(pair for pair in pairs.split(",") if pair))
 
 
-def world_of(asked: manifests.Manifest, chosen: WorldOptions) -> World:
+def world_of(
+    asked: manifests.Manifest, chosen: WorldOptions, names: Mapping[str, NDArray[np.float32]] | None = None
+) -> World:
     """The world in which the videos of a manifest show what its samples say."""
     samples = (sample for split in asked.splits for sample in asked.samples(split))
     tree = {label: tuple(path) for label, path in asked.tree.items()}
-    return World(chosen, tree, contents(samples, chosen.seed))
+    return World(chosen, tree, contents(samples, chosen.seed), names=names)
 
 
 def simulate_properties(options: Mapping[str, Any] | None = None) -> list[Moved]:

@@ -31,7 +31,7 @@ class Stage:
     groups: Mapping[str, Sequence[Path]]  # annotations by target; none: the embedded corpus
     tables: Mapping[str, Path]
     noise: float
-    words: Path | None
+    words: str | None
     say: Callable[[str], None]
     progress: Progress
     watch: Watch | None
@@ -45,7 +45,7 @@ class Stage:
         asked = self.manifest(cell.manifest)
         features = self._features(cell.manifest, cell.world)
         if self.plan.words and not cell.trained:
-            options = {"words": str(self.words or self._words(cell.manifest)), **options}
+            options = {"words": self.words or str(self._words(cell.manifest)), **options}
         if not hasattr(load_method(cell.method), "defaults"):
             run_method(cell.method, asked.folder, "test", folder, features=features, seed=seed, options=options,
                        progress=self.progress)  # fmt: skip
@@ -108,7 +108,8 @@ class Stage:
         if not path.is_file():
             options = {"noise": self.noise, **self.size.world, **self.plan.worlds[world]}
             self.say(f"{path.name}: simulated, {options}")
-            simulate_features(self.manifest(manifest).folder, path, options=options, progress=self.progress)
+            simulate_features(self.manifest(manifest).folder, path, options=options, words=self.words,
+                              progress=self.progress)  # fmt: skip
         return path
 
     def _words(self, manifest: str) -> Path:

@@ -133,3 +133,24 @@ def test_others_are_no_siblings() -> None:
     assert not {path[:-1] for path in found} & own
     assert len(found) == 32  # four below each of the eight parents that are left
     assert not {path[-1] for path in found} & {canonical(label) for label in paths()}
+
+
+def test_classes_whose_names_are_near_are_near() -> None:
+    """Half of what two classes have in common is the cosine of their names, less what all names have in common."""
+    drawn = np.random.Generator(np.random.Philox(1)).standard_normal((40, 300)).astype(np.float32)
+    drawn[1::2] = 0.8 * drawn[::2] + 0.6 * drawn[1::2]  # each odd one is near the one before it
+    labels = [f"class {i}" for i in range(40)]
+    names = dict(zip(labels, drawn + 5.0, strict=True))  # as GloVe's, all vectors share a direction
+    options = WorldOptions(kinship=0.0, common=0.0, **WIDE)
+    made = Concepts(options, dict.fromkeys(labels, ()), names)
+
+    def mean(made: Concepts, step: int) -> float:
+        return float(
+            np.mean([correlation(rows(made, f"class {i}"), rows(made, f"class {i + step}")) for i in range(0, 38, 2)])
+        )
+
+    assert mean(made, 1) == pytest.approx(0.4, abs=0.03) and mean(made, 2) == pytest.approx(0.0, abs=0.03)
+    assert np.std(rows(made, "class 7")) == pytest.approx(1.0, abs=0.06)
+    assert mean(Concepts(options, dict.fromkeys(labels, ())), 1) == pytest.approx(0.0, abs=0.03)
+    shifted = [made.rows(made.path("class 0"), trimmed) for trimmed in (False, True)]
+    assert correlation(*shifted) == pytest.approx(1 - options.shift, abs=0.06)
