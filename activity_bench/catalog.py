@@ -16,14 +16,19 @@ BUILDERS = {
 }
 
 METHODS = {
+    "actionbytes": "activity_bench.models.actionbytes:Method",
     "cgbm": "activity_bench.models.cgbm:Method",
+    "flp": "activity_bench.models.flp:Method",
     "frame-level": "activity_bench.baselines.frame_level:FrameLevel",
     "full-window": "activity_bench.baselines.full_window:FullWindow",
     "msa": "activity_bench.models.msa:Method",
     "oracle": "activity_bench.baselines.oracle:Oracle",
     "random": "activity_bench.baselines.random:Random",
+    "sail": "activity_bench.models.sail:Method",
     "sst": "activity_bench.models.sst:Method",
+    "sst-plus": "activity_bench.models.sst_plus:Method",
     "statistical-prior": "activity_bench.baselines.statistical_prior:StatisticalPrior",
+    "tal-plus": "activity_bench.models.tal_plus:Method",
     "video-level": "activity_bench.models.video_level:Method",
 }
 

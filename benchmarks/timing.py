@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import time
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode, as the standard library has
 
 def seconds(command: list[str]) -> float:
     """Wall time of one run; its output is thrown away, its failure is not."""

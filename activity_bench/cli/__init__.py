@@ -5,11 +5,14 @@ Exit codes: 0 done; 1 the work failed; 2 the input or the call is wrong. No trac
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +38,27 @@ class Lazy(click.Group):
         command: click.Command = catalog.load("command", catalog.COMMANDS, name)
         return command
 
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each with the first line of its module, which is read and not imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_line(name)) for name in self.list_commands(context)])
+
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
         """With a near miss for a name that is none."""
         if args and args[0] not in self.list_commands(context) and not args[0].startswith("-"):
             close = nearest(args[0], self.list_commands(context))
             context.fail(f"No such command {args[0][:80]!r}." + (f" Did you mean {close!r}?" if close else ""))
         return super().resolve_command(context, args)
+
+
+def _first_line(name: str) -> str:
+    """What the module of a command says it is: the first line, without the command's name."""
+    spec = find_spec(catalog.COMMANDS[name].partition(":")[0])
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):  # installed without its source
+        return ""
+    with Path(spec.origin).open(encoding="utf-8") as stream:
+        text = stream.readline().strip().strip('"').removeprefix(f"{name}: ")
+    return text[:1].upper() + text[1:]
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -59,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None or sys.stderr is None:  # closed by whoever started us: nobody listens
         nobody = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
         sys.stdout, sys.stderr = sys.stdout or nobody, sys.stderr or nobody
+    gc.set_threshold(10_000)  # imports and files make much and no garbage: a seventh of the looks for it will do
+    atexit.register(gc.freeze)  # what is left then goes with the process: no collector need look at it
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, _terminated)
     try:

@@ -17,6 +17,8 @@ What the paper leaves open, and what was chosen:
   101st step on. With full supervision both losses are summed, and no mask is used (the paper has masks for weak alone).
 - Steps are not stated: 1,000, as in the work that it follows, with clipping at 5; the rate falls by 10 every 200 steps.
   No window is cropped in training (`augment`): the paper names no such step, and the crop would read targets.
+- Eq. 14 leaves the sums of p3 and p4 free, and so they are here: where rows are noisy and a video keeps its look, two
+  single rows have a lower loss than the target, and weak training finds such (docs/methods/msa.md has figures).
 
 Weak, top-1 mAP at .5 .6 .7 .8 .9 and mean (Table 2): base 34.4 25.1 17.0 9.8 3.6 18.0; + multiscale 34.7 26.1 20.0 11.2
 3.7 19.2; + selfatt 35.0 28.5 21.0 10.2 3.6 19.7; full model 36.5 30.6 21.2 11.4 3.8 20.7. Table 3, alpha 1 .7 .5 .3 0:

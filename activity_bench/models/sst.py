@@ -8,7 +8,8 @@ What the paper leaves open, and what was chosen:
 
 - Lengths: 1 to 32 rows, since no target of the data is longer than 512 frames (`lengths`, `stride`).
 - Two GRU layers, as SST's released code; their size is l = 128, as of all other networks of the paper. No dropout.
-- A proposal is right where its tIoU is over 0.5, as in SST; those that would start before the window do not count.
+- A proposal is right where its tIoU is over 0.5, as in SST (`positive`); those that would start before the window do
+  not count.
 - Weights of the loss are the shares in the batch, not in the training set (`blocks/sst.py`).
 - Steps, batch, clipping and the cropped windows are those of the paper's own model.
 
@@ -43,9 +44,11 @@ class Options:
     lengths: int = field(default=32, metadata={"help": "K, proposals that end at each row"})
     stride: int = field(default=1, metadata={"help": "rows by which a proposal is longer than the one before it"})
     dropout: float = field(default=0.0, metadata={"help": "between GRU layers"})
+    positive: float = field(default=0.5, metadata={"help": "the tIoU over which a proposal is right"})
 
     def __post_init__(self) -> None:
-        check(self, hidden=SIZE, layers=(1, 64), lengths=SIZE, stride=SIZE, dropout=SHARE)
+        check(self, hidden=SIZE, layers=(1, 64), lengths=SIZE, stride=SIZE, dropout=SHARE,
+              positive=(0, 0.99))  # fmt: skip
 
 
 @dataclass
@@ -70,8 +73,8 @@ class SST(nn.Module):
 
     def loss(self, outputs: Outputs, batch: PairBatch) -> Tensor:
         """The weighted multi-label loss. ()"""
-        lengths, stride = self.options.lengths, self.options.stride
-        labels = proposal_labels(batch.first, batch.last, batch.video.shape[1], lengths, stride)  # (B, N, K)
+        lengths, stride, rows = self.options.lengths, self.options.stride, batch.video.shape[1]
+        labels = proposal_labels(batch.first, batch.last, rows, lengths, stride, self.options.positive)  # (B, N, K)
         return multi_label_loss(outputs.logits, labels, possible(batch.video_mask, lengths, stride))
 
     def decode(self, outputs: Outputs, batch: PairBatch) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,9 +7,10 @@ of all there are.
 What the paper leaves open, and what was chosen:
 
 - The margin is 0.2 and distances are squared, as in the work it cites (FaceNet).
-- Positive (tIoU over 0.8) and negative (under 0.2) are drawn anew in every step, every such segment equally likely,
-  among the segments that the search may answer with. They come from the generator that draws dropout's masks, which
-  the engine seeds for every step. A sample without a negative (a target that fills a short window) teaches nothing.
+- Positive (tIoU over 0.8, `positive`) and negative (under 0.2, `negative`) are drawn anew in every step, every such
+  segment equally likely, among the segments that the search may answer with. They come from the generator that draws
+  dropout's masks, which the engine seeds for every step. A sample without a negative (a target that fills a short
+  window) teaches nothing.
 - The search has the paper's limit of 1,024 frames (64 rows); the size of the state is l = 128.
 - Steps, batch, clipping and the cropped windows are those of the paper's own model.
 
@@ -34,8 +35,6 @@ from activity_bench.training.blocks.recurrent import last_row, lstm_gates
 from activity_bench.training.method import TrainedMethod
 from activity_bench.training.options import TrainOptions
 
-POSITIVE, NEGATIVE = 0.8, 0.2  # tIoU above and below which a segment is drawn
-
 
 @dataclass(frozen=True)
 class Options:
@@ -44,9 +43,11 @@ class Options:
     hidden: int = field(default=128, metadata={"help": "the size of the LSTM's state, and of a segment's vector"})
     margin: float = field(default=0.2, metadata={"help": "by how much a positive shall be nearer than a negative"})
     longest: int = field(default=64, metadata={"help": "rows of the longest segment searched; 64 are 1,024 frames"})
+    positive: float = field(default=0.8, metadata={"help": "the tIoU over which a segment may be drawn as right"})
+    negative: float = field(default=0.2, metadata={"help": "the tIoU under which a segment may be drawn as wrong"})
 
     def __post_init__(self) -> None:
-        check(self, hidden=SIZE, longest=SIZE, margin=(0, 4))
+        check(self, hidden=SIZE, longest=SIZE, margin=(0, 4), positive=(0, 0.99), negative=(0.01, 1))
 
 
 @dataclass
@@ -76,7 +77,8 @@ class VideoLevel(nn.Module):
         """A positive and a negative segment for each sample, and which samples have both. (2, B) twice, (B,)"""
         overlap = overlaps(batch, self.options.longest)  # (B, N, L)
         real = fits(batch.video_mask, self.options.longest)  # (B, N, L)
-        wanted = torch.stack(((overlap > POSITIVE) & real, (overlap < NEGATIVE) & real))  # (2, B, N, L)
+        kinds = overlap > self.options.positive, overlap < self.options.negative
+        wanted = torch.stack(kinds) & real  # (2, B, N, L)
         lots = torch.rand(wanted.shape, device=wanted.device).masked_fill(~wanted, -1.0)
         first, last, lot = best_cell(lots.flatten(0, 1))  # (2 B,) each
         both = (lot.view(2, -1) >= 0).all(0)  # (B,)

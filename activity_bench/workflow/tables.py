@@ -54,8 +54,8 @@ def _frame_counts(path: Path) -> tuple[dict[str, tuple[int, int]], list[Source]]
     counts: dict[str, _Counts] = canonical.read_page(data, path, dict[str, _Counts])
     pairs = {video: (count.n_frames, count.n_feat) for video, count in counts.items()}
     for video, pair in pairs.items():
-        if min(pair) < 1:
-            raise InputError("no frame, or no row", file=path, field=video, found=list(pair))
+        if min(pair) < 1 or max(pair) > 1 << 40:
+            raise InputError("no frame, no row, or too many", file=path, field=video, found=list(pair))
     return pairs, [_source(path, data)]
 
 

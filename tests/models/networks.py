@@ -1,16 +1,19 @@
-"""What every network is asked: the same answer alone and in a batch, true gradients, and to learn what is there."""
+"""What every network is asked: the same answer alone and in a batch, true gradients, and to learn what is there.
+
+`kind` is the module that makes the questions: `pairs`, asked by clip, or `images`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from activity_bench.training.batches import PairBatch
-from tests.models.pairs import ODD, Pair, batch_of, drawn, ious, world
+from tests.models import pairs as clips
 
 CLOSE = 1e-5
 
@@ -20,38 +23,38 @@ def weights_of(network: nn.Module) -> dict[str, Any]:
     return {name: value.detach().double().numpy() for name, value in network.named_parameters()}
 
 
-def alone_and_together(network: Any, dim: int) -> None:
+def alone_and_together(network: Any, dim: Any, kind: ModuleType = clips) -> None:
     """A sample has one answer: alone, padded further, and in every place of a batch."""
     network.eval()
-    pairs = drawn(4, ODD, dim, torch.float32)
+    pairs = kind.drawn(4, kind.ODD, dim, torch.float32)
     with torch.inference_mode():
-        answers = [_answers(network, batch_of([pair])) for pair in pairs]
+        answers = [_answers(network, kind.batch_of([pair])) for pair in pairs]
         for order, more in ((range(len(pairs)), 0), (range(len(pairs))[::-1], 20)):
-            together = _answers(network, batch_of([pairs[i] for i in order], rows=more, query_rows=more))
+            together = _answers(network, kind.batch_of([pairs[i] for i in order], rows=more, query_rows=more))
             for place, i in enumerate(order):
                 for found, expected in zip(together, answers[i], strict=True):
                     torch.testing.assert_close(found[place], expected[0], atol=CLOSE, rtol=CLOSE)
 
 
-def _answers(network: Any, batch: PairBatch) -> Sequence[Tensor]:
+def _answers(network: Any, batch: Any) -> Sequence[Tensor]:
     return tuple(network.decode(network(batch), batch))
 
 
-def differentiable(network: Any, pairs: Sequence[Pair]) -> bool:
+def differentiable(network: Any, pairs: Sequence[Any], kind: ModuleType = clips) -> bool:
     """Gradients of the loss by the features and by every parameter, against finite differences; none is left out."""
-    batch = batch_of(pairs)
+    batch = kind.batch_of(pairs)
     _Loss(network)(batch).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
-    def loss(video: Tensor, query: Tensor, *values: Tensor) -> Tensor:
-        filled = replace(batch, video=video, query=query)
-        output = torch.func.functional_call(_Loss(network), dict(zip(names, values, strict=True)), (filled,))
+    def loss(*values: Tensor) -> Tensor:
+        filled = replace(batch, **dict(zip(kind.INPUTS, values, strict=False)))
+        weights = dict(zip(named, values[len(kind.INPUTS) :], strict=True))
+        output = torch.func.functional_call(_Loss(network), weights, (filled,))
         assert isinstance(output, Tensor)
         return output
 
     named = dict(_Loss(network).named_parameters())
-    names = list(named)
-    inputs = (batch.video, batch.query, *(value.detach() for value in named.values()))
+    inputs = (*(getattr(batch, name) for name in kind.INPUTS), *(value.detach() for value in named.values()))
     return torch.autograd.gradcheck(loss, [value.clone().requires_grad_() for value in inputs], fast_mode=True)
 
 
@@ -60,16 +63,16 @@ class _Loss(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, batch: PairBatch) -> Tensor:
+    def forward(self, batch: Any) -> Tensor:
         torch.manual_seed(0)  # of what is drawn in a loss
         loss = self.network.loss(self.network(batch), batch)
         assert isinstance(loss, Tensor)
         return loss
 
 
-def runs_in_bf16(network: Any, dim: int) -> None:
+def runs_in_bf16(network: Any, dim: Any, kind: ModuleType = clips) -> None:
     """Half precision in the forward pass gives about the same loss, and finite gradients."""
-    batch = batch_of(drawn(5, ODD, dim, torch.float32))
+    batch = kind.batch_of(kind.drawn(5, kind.ODD, dim, torch.float32))
     network.eval()
     torch.manual_seed(0)
     expected = network.loss(network(batch), batch)
@@ -81,14 +84,16 @@ def runs_in_bf16(network: Any, dim: int) -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
 
 
-def trained(network: Any, pairs: Sequence[Pair], steps: int, lr: float = 0.01, size: int = 32) -> Any:
+def trained(
+    network: Any, pairs: Sequence[Any], steps: int, lr: float = 0.01, size: int = 32, kind: ModuleType = clips
+) -> Any:
     """A bare loop of Adam."""
     chance = torch.Generator().manual_seed(0)
     optimiser = torch.optim.Adam(network.parameters(), lr)
     network.train()
     for _ in range(steps):
         chosen = torch.randperm(len(pairs), generator=chance)[:size].tolist()
-        batch = batch_of([pairs[i] for i in chosen])
+        batch = kind.batch_of([pairs[i] for i in chosen])
         optimiser.zero_grad()
         network.loss(network(batch), batch).backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -96,37 +101,42 @@ def trained(network: Any, pairs: Sequence[Pair], steps: int, lr: float = 0.01, s
     return network
 
 
-def scored(network: Any, pairs: Sequence[Pair]) -> Tensor:
+def scored(network: Any, pairs: Sequence[Any], kind: ModuleType = clips) -> Tensor:
     """The IoU of every answer. (B,)"""
     network.eval()
-    batch = batch_of(pairs)
+    batch = kind.batch_of(pairs)
     with torch.inference_mode():
         first, last, _ = network.decode(network(batch), batch)
-    return ious(first, last, batch)
+    return clips.ious(first, last, batch)
 
 
-def learns_to_answer(make: Callable[[int], Any], steps: int, lr: float = 0.02, above: float = 0.9) -> None:
+def learns_to_answer(
+    make: Callable[..., Any], steps: int, lr: float = 0.02, above: float = 0.9, kind: ModuleType = clips
+) -> None:
     """Eight pairs seen often enough are answered right, most of them."""
     torch.manual_seed(0)
-    pairs = world(1, 8)
-    found = scored(trained(make(pairs[0][0].shape[1]), pairs, steps, lr), pairs)
+    pairs = kind.world(1, 8)
+    found = scored(trained(make(*kind.dims(pairs[0])), pairs, steps, lr, kind=kind), pairs, kind)
     assert int((found > above).sum()) >= 6, found
 
 
-def learns_from_labels_alone(make: Callable[[int], Any], steps: int, lr: float = 0.02, others: bool = True) -> None:
+def learns_from_labels_alone(
+    make: Callable[..., Any], steps: int, lr: float = 0.02, others: bool = True, kind: ModuleType = clips
+) -> None:
     """New pairs are answered well after training on true targets, and as by chance after training on those of other
     pairs: nothing but the labels can teach."""
-    seen, new = world(2, 192, others), world(3, 96, others)
+    seen, new = kind.world(2, 192, others), kind.world(3, 96, others)
     scores = []
     for pairs in (seen, shuffled(seen)):
         torch.manual_seed(0)
-        scores.append(float(scored(trained(make(seen[0][0].shape[1]), pairs, steps, lr), new).mean()))
+        network = trained(make(*kind.dims(seen[0])), pairs, steps, lr, kind=kind)
+        scores.append(float(scored(network, new, kind).mean()))
     true, false = scores
     assert true > 0.7, scores
     assert false < 0.45, scores  # one of the two activities at the best, or one place for all
 
 
-def shuffled(pairs: Sequence[Pair]) -> list[Pair]:
+def shuffled(pairs: Sequence[Any]) -> list[Any]:
     """Each pair with the target of another, where it fits; else with its first rows."""
     targets = [pair[2:] for pair in pairs]
     moved = zip(pairs, targets[7:] + targets[:7], strict=True)

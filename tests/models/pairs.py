@@ -4,6 +4,7 @@ learn."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,20 +15,27 @@ from activity_bench.training.batches import PairBatch
 torch.set_num_threads(1)  # the machine is shared, and the sizes are small
 
 Pair = tuple[Tensor, Tensor, int, int]  # video (n, D), query (m, D), first, last
+INPUTS = ("video", "query")  # what a network may have gradients by
 
 
 def batch_of(pairs: Sequence[Pair], rows: int = 0, query_rows: int = 0) -> PairBatch:
     """Pairs padded to the longest, or to more."""
-    videos, queries = (_padded([pair[i] for pair in pairs], least) for i, least in ((0, rows), (1, query_rows)))
+    videos, queries = (padded([pair[i] for pair in pairs], least) for i, least in ((0, rows), (1, query_rows)))
     first, last = (torch.tensor([pair[i] for pair in pairs]) for i in (2, 3))
     return PairBatch([str(i) for i in range(len(pairs))], *videos, *queries, first, last, [None] * len(pairs))
 
 
-def _padded(rows: Sequence[Tensor], least: int) -> tuple[Tensor, Tensor]:
+def padded(rows: Sequence[Tensor], least: int) -> tuple[Tensor, Tensor]:
+    """(n, D) each -> (B, N, D) and its mask (B, N)."""
     filler = rows[0].new_zeros(max(least, *map(len, rows)), rows[0].shape[1])
     values = pad_sequence([*rows, filler], batch_first=True)[:-1]
     lengths = torch.tensor([len(row) for row in rows])
     return values, torch.arange(values.shape[1]) < lengths[:, None]
+
+
+def dims(pair: Pair) -> tuple[int]:
+    """What a network for such pairs is made with, before its options."""
+    return (pair[0].shape[1],)
 
 
 def drawn(
@@ -83,7 +91,7 @@ def world(seed: int, count: int, others: bool = True, appearance: float = 2.0) -
     return pairs
 
 
-def ious(first: Tensor, last: Tensor, batch: PairBatch) -> Tensor:
+def ious(first: Tensor, last: Tensor, batch: Any) -> Tensor:
     """(B,)"""
     shared = (torch.minimum(last, batch.last) - torch.maximum(first, batch.first)).clamp(min=0)
     return shared / (torch.maximum(last, batch.last) - torch.minimum(first, batch.first)).clamp(min=1)

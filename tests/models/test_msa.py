@@ -10,7 +10,9 @@ import torch
 
 from activity_bench.errors import InputError
 from activity_bench.models.msa import MSA, Method, Options
+from activity_bench.simulation.world import World, WorldOptions
 from activity_bench.training.blocks.losses import co_attention, cosine_distance
+from activity_bench.types import Instance, Video
 from tests.models.networks import (
     alone_and_together,
     differentiable,
@@ -149,3 +151,26 @@ def test_it_learns_without_a_target() -> None:
     blind = [(video, query, -1, -1) for video, query, _, _ in seen]
     after = float(scored(trained(network, blind, 80, 0.01), new).mean())
     assert after > 0.5 > 0.3 > before
+
+
+@pytest.mark.parametrize(("world", "is_the_truth_better"), [
+    ({}, False),
+    ({"appearance": 0, "scenes": 0, "distractors": 0}, False),
+    ({"noise": 1.4, "appearance": 0}, True),
+])  # fmt: skip
+def test_where_two_single_rows_please_the_loss_more_than_the_truth(
+    world: dict[str, Any], is_the_truth_better: bool
+) -> None:
+    """docs/methods/msa.md: the first row as action and the last as background, for which no query need be read."""
+    places = [(f"{k}{n}", f"class {k}", 10 + 5 * ((k + n) % 6)) for k in range(16) for n in range(2)]
+    videos = [Video(name, 60.0, "train", (Instance(at, at + 15.0, label),)) for name, label, at in places]
+    made = World(WorldOptions(**({"dim": 128} | world)), {}, videos)
+    losses = []
+    for (name, _, at), (other, _, asked) in zip(places, [places[i ^ 1] for i in range(len(places))], strict=True):
+        rows, first, last = torch.from_numpy(made.read(name)), at * 15 // 8, (at + 15) * 15 // 8
+        query = torch.from_numpy(made.read(other, asked * 15 // 8, (asked + 15) * 15 // 8)).mean(0)  # (D,)
+        outside = torch.cat((rows[:first], rows[last:])).mean(0)
+        found = ((rows[first:last].mean(0), outside), (rows[0], rows[-1]))
+        losses.append([float(co_attention(query[None], a[None], b[None], 0.3)) for a, b in found])
+    truth, two_rows = np.mean(losses, axis=0)
+    assert (truth < two_rows - 0.02) if is_the_truth_better else (two_rows < truth - 0.02), (truth, two_rows)

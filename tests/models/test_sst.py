@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,10 +33,9 @@ def small(**changes: Any) -> SST:
     return network
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("layers", [1, 2])
-def test_proposals(stride: int, layers: int) -> None:
-    network, pairs = small(stride=stride, layers=layers), drawn(1, ODD, DIM)
+@pytest.mark.parametrize(("stride", "layers", "over"), [(1, 1, 0.5), (1, 2, 0.8), (2, 1, 0.8), (2, 2, 0.5)])
+def test_proposals(stride: int, layers: int, over: float) -> None:
+    network, pairs = small(stride=stride, layers=layers, positive=over), drawn(1, ODD, DIM)
     batch = batch_of(pairs, rows=14)
     outputs = network(batch)
     first, last, score = network.decode(outputs, batch)
@@ -51,7 +51,7 @@ def test_proposals(stride: int, layers: int) -> None:
         assert answer == max(grid, key=grid.__getitem__)
         assert float(score[i].detach()) == pytest.approx(max(grid.values()), abs=1e-6)
     found = network.loss(outputs, batch).detach()
-    assert float(found) == pytest.approx(twin.loss(grids, [pair[2:] for pair in pairs]), abs=1e-6)
+    assert float(found) == pytest.approx(twin.loss(grids, [pair[2:] for pair in pairs], over), abs=1e-6)
 
 
 def test_gradients() -> None:
@@ -73,13 +73,14 @@ def test_the_query_is_not_looked_at() -> None:
     assert torch.equal(*(small()(batch_of(some)).logits for some in (pairs, other)))
 
 
-def learner(dim: int) -> SST:
-    return SST(dim, Options(hidden=24, lengths=8))
+def learner(dim: int, **changes: Any) -> SST:
+    return SST(dim, Options(hidden=24, lengths=8, **changes))
 
 
 def test_it_learns_to_answer() -> None:
-    """Its loss takes all proposals over 0.5 for equally right."""
+    """Its loss takes all proposals over 0.5 for equally right, or those over a higher one."""
     learns_to_answer(learner, steps=60, above=0.75)
+    learns_to_answer(partial(learner, positive=0.9), steps=60)
 
 
 def test_it_learns_from_labels_alone() -> None:

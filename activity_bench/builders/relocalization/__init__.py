@@ -27,7 +27,7 @@ at 30 per second), which pairs (drawn once and frozen here), the class split (by
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -98,7 +98,7 @@ def _samples(
     if counts is None:
         places = [place for video in videos for place in general(video, options, ledger)]
     else:
-        places = [place for video in videos for place in released(video, counts, options, ledger)]
+        places = released(videos, counts, options, ledger)
         places = _cropped(places, tables.get("crop_order", {}), options, ledger)
     by_class = _by_class(places, ledger)
     labels = sorted({instance.label for video in videos for instance in video.instances})
@@ -140,20 +140,23 @@ def _paired(
 ) -> Iterator[tuple[str, Sample]]:
     """Every place with its query, as samples, in the order of the files."""
     asked = [
-        (SPLITS.index(split_of[label]), place.video, place.target, place.label, place, query)
-        for label, members in by_class.items()
-        for place, query in _asked(members, protocol == "weak" and split_of[label] == "train", options, ledger)
+        (split, place.video, place.target, label, place, query)
+        for split, label, members in ((SPLITS.index(split_of[label]), label, by_class[label]) for label in by_class)
+        for place, query in _asked(members, protocol == "weak" and split == 0, options, ledger)
     ]
     asked.sort(key=itemgetter(0, 1, 2, 3))
-    rows = np.array([(*place.window, *place.target, *query.target) for *_, place, query in asked]).reshape(-1, 6)
-    steps = np.array([(place.step, query.step) for *_, place, query in asked]).reshape(-1, 2)
-    seconds = quantised(rows * steps[:, [0, 0, 0, 0, 1, 1]])  # start and end of window, target and query (samples, 6)
-    numbers: Counter[str] = Counter()  # samples so far in one window of one video of a split
-    for (split_number, *_, place, query), times in zip(asked, seconds.tolist(), strict=True):
-        split = SPLITS[split_number]
+    pairs = [row[4:] for row in asked]
+    rows = np.array([row for place, query in pairs for row in place.window + place.target + query.target])
+    steps = np.array([step for place, query in pairs for step in (place.step, query.step)]).reshape(-1, 2)
+    # start and end of window, target and query (samples, 6)
+    seconds = quantised(rows.reshape(-1, 6) * steps[:, [0, 0, 0, 0, 1, 1]]).tolist()
+    numbers: dict[str, int] = {}  # samples so far in one window of one video of a split
+    for (number, *_, place, query), times in zip(asked, seconds, strict=True):
+        split = SPLITS[number]
         window = f"{split}/{place.video}/{place.window[0]}-{place.window[1]}"
-        sample = _sample(f"{window}/{numbers[window]}", place, query, times)
-        numbers[window] += 1
+        before = numbers.get(window, 0)
+        numbers[window] = before + 1
+        sample = _sample(f"{window}/{before}", place, query, times)
         yield split, _unmarked(sample) if protocol == "weak" and split == "train" else sample
 
 
@@ -163,7 +166,7 @@ def _asked(members: Sequence[Place], halved: bool, options: Options, ledger: Led
         return ask(members, members, options, ledger)
     asks = [chance.key(options.seed, place.video, "weak half") % 2 == 0 for place in members]
     searched = [place for place, is_reference in zip(members, asks, strict=True) if is_reference]
-    whole = {place.video: place._replace(target=(0, place.rows), window=(0, place.rows)) for place in searched}
+    whole = {place.video: replace(place, target=(0, place.rows), window=(0, place.rows)) for place in searched}
     references = list(whole.values())
     ledger.drop("another instance of its class in a video that is searched whole", len(searched) - len(references))
     queries = [place for place, is_reference in zip(members, asks, strict=True) if not is_reference]
@@ -207,7 +210,7 @@ def _cropped(
     for name in named.keys() - drawn.keys() if order else ():
         ledger.note("cropped by our own chance: not in the given order", f"{name[0]} {name[1]}-{name[2]}")
     return [
-        place._replace(window=drawn.get((place.video, *place.target)) or crop(place, options)) if is_long else place
+        replace(place, window=drawn.get((place.video, *place.target)) or crop(place, options)) if is_long else place
         for place, is_long in zip(places, long, strict=True)
     ]
 
@@ -231,11 +234,7 @@ def _redrawn(
 
 
 def _sample(name: str, place: Place, query: Place, times: Sequence[float]) -> Sample:
-    return Sample(
-        id=name,
-        label=place.label,
-        query=Query("clip", video=query.video, start=times[4], end=times[5]),
-        targets=(Target(times[2], times[3], place.label),),
-        video=Window(place.video, times[0], times[1]),
-        grid=Grid(place.step, place.window, (place.target,), query.target),
-    )
+    asks = Query("clip", query.video, None, times[4], times[5])
+    window, target = Window(place.video, times[0], times[1]), Target(times[2], times[3], place.label)
+    grid = Grid(place.step, place.window, (place.target,), query.target)
+    return Sample(name, asks, window, (target,), place.label, None, grid)

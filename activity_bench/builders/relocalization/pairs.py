@@ -21,7 +21,7 @@ def ask(
     asker_names = clip_names if askers is clips else [_name(place) for place in askers]
     number = {video: i for i, video in enumerate({place.video: None for place in (*askers, *clips)})}
     clip_source = np.array([number[place.video] for place in clips])
-    source = np.array([number[place.video] for place in askers])
+    source = clip_source if askers is clips else np.array([number[place.video] for place in askers])
     length = np.array([place.target[1] - place.target[0] for place in clips])
     room = np.array([place.window[1] - place.window[0] for place in askers])
     asker_keys = chance.keys(options.seed, asker_names, "relocalization asker")
@@ -31,9 +31,10 @@ def ask(
         some = slice(first, first + chunk)
         elsewhere = source[some, None] != clip_source[None, :]  # (askers, clips)
         met = chance.rendezvous(asker_keys[some], clip_keys, elsewhere & (length[None, :] <= room[some, None]))
-        for place, others, chosen in zip(askers[some], elsewhere, met.tolist(), strict=True):
+        for row, (place, chosen) in enumerate(zip(askers[some], met.tolist(), strict=True)):
             if chosen < 0:
-                chosen = min(np.flatnonzero(others).tolist(), key=lambda i: (length[i], clip_names[i]))
+                others = np.flatnonzero(elsewhere[row]).tolist()
+                chosen = min(others, key=lambda i: (length[i], clip_names[i]))
                 ledger.note(NO_QUERY, f"{place.video} {place.target[0]}-{place.target[1]} {place.label}")
             yield place, clips[chosen]
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from math import floor
 from operator import attrgetter
-from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from activity_bench import chance
 from activity_bench.errors import InputError
-from activity_bench.segments import merge, rows_in, to_rows
-from activity_bench.types import Instance, Ledger, Video
+from activity_bench.segments import Floats, merge, rows_in, to_rows
+from activity_bench.types import Instance, Ledger, Video, value
 
 Rows = tuple[int, int]
 UNIT = 16  # frames a row in the released geometry
@@ -41,7 +42,8 @@ class Options:
                              expected=f"at least {self.max_target}, which is max_target")  # fmt: skip
 
 
-class Place(NamedTuple):
+@value
+class Place:
     """One target in its window, before it has a query: rows of its video, `step` seconds each, `rows` in all."""
 
     video: str
@@ -116,7 +118,7 @@ def _windows(
         place = Place(video.id, label, target, (previous[1], following[0]), options.step, rows)
         if following[0] - previous[1] > options.max_window:
             ledger.mended["window cropped"] += 1
-            place = place._replace(window=crop(place, options))
+            place = replace(place, window=crop(place, options))
         places.append(place)
     return places
 
@@ -134,50 +136,79 @@ def crop(place: Place, options: Options) -> Rows:
 # ---- released: the rules that give the released files, exactly -------------------------------------------------------
 
 
-def released(video: Video, counts: Mapping[str, tuple[int, int]], options: Options, ledger: Ledger) -> list[Place]:
-    """The targets of a video with their windows, as the released files have them; long windows are not cropped yet.
+def released(
+    videos: Iterable[Video], counts: Mapping[str, tuple[int, int]], options: Options, ledger: Ledger
+) -> list[Place]:
+    """The targets of all videos with their windows, as the released files have them; long windows are not cropped yet.
 
     `counts` has frames and feature rows of each video. Touching instances count as overlapping, an instance of no
     length has its row, and a window holds the row in which its neighbour ends or starts.
     """
-    ledger.seen += len(video.instances)
-    if not video.instances:
-        return []
+    usable = [(video, merged) for video in videos if (merged := _usable(video, counts, ledger))]
+    found = [instance for _, merged in usable for instance in merged]
+    of_video = np.repeat(np.arange(len(usable)), np.array([len(merged) for _, merged in usable], np.int64))
+    duration = np.array([video.duration for video, _ in usable])[of_video]  # (instances,), as all that follows
+    frames = np.array([counts[video.id][0] for video, _ in usable], np.float64)[of_video]
+    rows = np.array([counts[video.id][1] for video, _ in usable], np.float64)[of_video]
+    start = np.array([instance.start for instance in found])
+    end = np.array([instance.end for instance in found])
+    with np.errstate(over="ignore"):  # of frames in next to no time: past the last row
+        first = np.maximum(np.floor(frames * start / duration / UNIT), 0)
+        end_row = np.floor(frames * end / duration / UNIT)
+    last = np.minimum(rows, end_row + 1)
+
+    numbers: dict[str, int] = {}  # of the classes
+    class_ = np.array([numbers.setdefault(instance.label, len(numbers)) for instance in found], np.int64)
+    low, high = _up_to_the_next(of_video * len(numbers) + class_, first, end_row, rows)
+
+    is_within, is_short = first < last, last - first <= options.max_target
+    ledger.drop("past the last row of its video", int((~is_within).sum()))
+    ledger.drop(f"longer than {options.max_target} rows", int((~is_short).sum()))
+    kept = np.flatnonzero(is_within & is_short)
+    clamped = int((start[kept] < 0).sum())
+    ledger.mended.update({"clamped to its video": clamped} if clamped else {})
+    table = np.stack([of_video, rows, first, last, low, high], axis=1)[kept].astype(np.int64).tolist()
+    steps = (UNIT * duration / frames)[kept].tolist()
+    return [
+        Place(usable[number][0].id, found[i].label, (first, last), (low, high), step, rows)
+        for i, (number, rows, first, last, low, high), step in zip(kept.tolist(), table, steps, strict=True)
+    ]
+
+
+def _up_to_the_next(class_: NDArray[np.int64], first: Floats, end_row: Floats, rows: Floats) -> tuple[Floats, Floats]:
+    """The window of each instance: from the row in which the one before of its class ends to the start of the next.
+
+    `class_` counts the classes of every video apart. All arguments and results are (instances,).
+    """
+    order = np.argsort(class_, kind="stable")  # those of a class stay in order of start
+    alike = class_[order[:-1]] == class_[order[1:]]
+    one, following = order[:-1][alike], order[1:][alike]
+    low, high = np.zeros_like(rows), rows.copy()
+    low[following] = np.maximum(end_row[one], 0)
+    high[one] = np.minimum(rows[one], first[following] + 1)
+    return low, high
+
+
+def _usable(video: Video, counts: Mapping[str, tuple[int, int]], ledger: Ledger) -> Sequence[Instance]:
+    """The merged instances of a video, in order of start; none where they cannot be placed or classes overlap."""
+    instances = video.instances
+    if not instances:
+        return ()
+    ledger.seen += len(instances)
     if video.id not in counts or not video.duration:
-        ledger.drop("its video has no frame count or no duration", len(video.instances))
-        return []
-    merged = _merged(video.instances)
+        ledger.drop("its video has no frame count or no duration", len(instances))
+        return ()
+    merged = instances if len(instances) == 1 else _merged(instances)
     if merged is None:
-        ledger.drop(OVERLAP, len(video.instances))
-        return []
-    ledger.drop("merged into another instance of its class", len(video.instances) - len(merged))
-    (frames, rows), duration = counts[video.id], video.duration
-    found: list[tuple[str, Rows, list[int]]] = []  # class, target and window, which ends where the class starts again
-    latest: dict[str, tuple[int, list[int]]] = {}  # class -> the row in which its latest instance ends, its window
-    for instance in merged:
-        label = instance.label
-        first = max(0, floor(frames * instance.start / duration / UNIT))
-        end_row = floor(frames * instance.end / duration / UNIT)
-        last, window = min(rows, end_row + 1), [0, rows]
-        if label in latest:
-            window[0], latest[label][1][1] = latest[label][0], min(rows, first + 1)
-        latest[label] = max(0, end_row), window
-        if first >= last:
-            ledger.drop("past the last row of its video")
-        elif last - first > options.max_target:
-            ledger.drop(f"longer than {options.max_target} rows")
-        else:
-            if instance.start < 0:
-                ledger.mended["clamped to its video"] += 1
-            found.append((label, (first, last), window))
-    step = UNIT * duration / frames
-    return [Place(video.id, label, target, (low, high), step, rows) for label, target, (low, high) in found]
+        ledger.drop(OVERLAP, len(instances))
+        return ()
+    if len(merged) < len(instances):
+        ledger.drop("merged into another instance of its class", len(instances) - len(merged))
+    return merged
 
 
 def _merged(instances: Sequence[Instance]) -> Sequence[Instance] | None:
     """In order of start, overlapping or touching ones of a class merged; None if classes overlap."""
-    if len(instances) == 1:
-        return instances
     merged: list[Instance] = []
     for instance in sorted(instances, key=attrgetter("start")):
         if merged and instance.start <= merged[-1].end:

@@ -30,6 +30,9 @@ def read(paths: Sequence[Path], format_: str | None = None) -> list[Corpus]:
         raise unknown("annotation format", format_, FORMATS)
     corpora = [FORMATS[format_ or detect(path)](path) for path in paths]
     check_spellings(sorted({label for corpus in corpora for label in corpus.labels}), paths[0])
+    ids = [video.id for corpus in corpora for video in corpus.videos]
+    if len(set(ids)) == len(ids):
+        return corpora
     where: dict[str, Path] = {}
     for path, corpus in zip(paths, corpora, strict=True):
         for video in corpus.videos:

@@ -64,8 +64,8 @@ def read(path: Path) -> Corpus:
         raise InputError("no video in it", file=path, field="database")
     check_repeats(data, b'"subset"', len(file.database), path)
     reader = _Reader(path, prefixed=all(name.startswith("v_") for name in file.database))
-    videos = tuple([reader.video(name, video) for name, video in file.database.items()])
-    if len({video.id for video in videos}) < len(videos):
+    videos = tuple(reader.videos(file.database))
+    if reader.mended["v_ before the id"] and len({video.id for video in videos}) < len(videos):
         twice = Counter(video.id for video in videos).most_common(1)[0][0]
         raise InputError("two videos with this id, with and without v_", file=path, field="database", found=twice)
     source = Source(path.name, len(data), sha256(data).hexdigest())
@@ -94,30 +94,36 @@ class _Reader:
         self.mended: Counter[str] = Counter()
         self.labels: dict[str, str] = {}  # as the file has them -> as we have them
 
-    def video(self, name: str, video: _Video) -> Video:
-        subset, duration, video_id = video.subset, video.duration, name
-        if subset not in OFFICIAL:
-            subset = subset_of(subset, self.path, f"{_field(name)}.subset", self.mended)
+    def videos(self, database: Mapping[str, _Video]) -> list[Video]:
+        videos = []
+        labels = self.labels
+        for name, video in database.items():
+            instances: list[Instance] = []
+            for annotation in video.annotations:
+                start, end = annotation.segment
+                if type(start) is not float or type(end) is not float or not -MAX_SECONDS < start <= end < MAX_SECONDS:
+                    where = f"{_field(name)}.annotations[{len(instances)}].segment"
+                    start, end = (self._seconds(value, f"{where}[{i}]") for i, value in enumerate((start, end)))
+                label = labels.get(annotation.label)
+                if label is None:
+                    field = f"{_field(name)}.annotations[{len(instances)}].label"
+                    label = labels[annotation.label] = check_label(annotation.label, self.path, field)
+                instances.append(Instance(start, end, label))
+            subset, duration = video.subset, video.duration
+            if subset not in OFFICIAL:
+                subset = subset_of(subset, self.path, f"{_field(name)}.subset", self.mended)
+            if duration is not None and (type(duration) is not float or not -MAX_SECONDS < duration < MAX_SECONDS):
+                duration = self._seconds(duration, f"{_field(name)}.duration")
+            videos.append(Video(self._id(name), duration, subset, tuple(instances)))
+        return videos
+
+    def _id(self, name: str) -> str:
+        video_id = name
         # a YouTube id has 11 characters and may itself start with v_
         if (self.prefixed or len(name) == 13) and name.startswith("v_") and len(name) > 2:
             self.mended["v_ before the id"] += 1
             video_id = name[2:]
-        if not OFFICIAL_ID.fullmatch(video_id):
-            check_id(video_id, self.path, _field(name))
-        instances = []
-        for place, annotation in enumerate(video.annotations):
-            start, end = annotation.segment
-            if type(start) is not float or type(end) is not float or not -MAX_SECONDS < start <= end < MAX_SECONDS:
-                where = f"{_field(name)}.annotations[{place}].segment"
-                start, end = (self._seconds(value, f"{where}[{i}]") for i, value in enumerate((start, end)))
-            label = self.labels.get(annotation.label)
-            if label is None:
-                label = check_label(annotation.label, self.path, f"{_field(name)}.annotations[{place}].label")
-                self.labels[annotation.label] = label
-            instances.append(Instance(start, end, label))
-        if duration is not None and (type(duration) is not float or not -MAX_SECONDS < duration < MAX_SECONDS):
-            duration = self._seconds(duration, f"{_field(name)}.duration")
-        return Video(video_id, duration, subset, tuple(instances))
+        return video_id if OFFICIAL_ID.fullmatch(video_id) else check_id(video_id, self.path, _field(name))
 
     def _seconds(self, value: float | str, field: str) -> float:
         return seconds(value, self.path, field, self.mended)

@@ -61,3 +61,21 @@ def longest_run(p: Tensor, mask: Tensor) -> Segments:
     first = torch.where(none, 0, last - length)
     inside = (rows >= first[:, None]) & (rows < last[:, None])
     return first, last, (p * inside).sum(1) / (last - first)
+
+
+def most_likely_run(logits: Tensor, mask: Tensor) -> Segments:
+    """The segment with the greatest product of p within and 1 - p without, over all rows (IJCAI 2019, section 6.2,
+    FLP); of equal ones the first to end, then the shortest. The score is the product's geometric mean over the rows.
+    (B, N), (B, N) -> (B,)
+
+    Its logarithm is the sum of all log(1 - p), which is one for all segments, and of the logits within: the greatest
+    difference of their running sum and the least that it was before. The product itself is 0 in float32 from some
+    hundred rows on.
+    """
+    logits = logits.double()  # (B, N)
+    total = logits.cumsum(1)  # (B, N), with row n; padding comes last
+    least, start = nn.functional.pad(total[:, :-1], (1, 0)).cummin(1)  # (B, N): the least before row n or sooner
+    value, end = (total - least).masked_fill(~mask, float("-inf")).max(1)  # (B,)
+    outside = nn.functional.logsigmoid(-logits).masked_fill(~mask, 0.0).sum(1)  # (B,), all log(1 - p)
+    first = start.gather(1, end[:, None]).squeeze(1)
+    return first, end + 1, ((outside + value) / mask.sum(1)).exp().float()

@@ -9,8 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-POSITIVE = 0.5  # a proposal whose tIoU with the target is above this is right
-
 
 class SequenceEncoder(nn.Module):
     """The GRU layers; what comes after them (a linear layer, or a fusion with a query) belongs to the method."""
@@ -37,13 +35,13 @@ def possible(mask: Tensor, lengths: int, stride: int) -> Tensor:
     return mask[:, :, None] & (first >= 0)
 
 
-def proposal_labels(first: Tensor, last: Tensor, rows: int, lengths: int, stride: int) -> Tensor:
-    """Which proposals are right: tIoU over 0.5. (B,), (B,) -> (B, N, K)"""
+def proposal_labels(first: Tensor, last: Tensor, rows: int, lengths: int, stride: int, positive: float) -> Tensor:
+    """Which proposals are right: those whose tIoU with the target is over `positive`. (B,), (B,) -> (B, N, K)"""
     start, end = places(rows, lengths, stride, first.device)
     first, last = first[:, None, None], last[:, None, None]  # (B, 1, 1)
     shared = (torch.minimum(end, last) - torch.maximum(start, first)).clamp(min=0)  # (B, N, K)
     union = (end - start) + (last - first) - shared
-    return shared > POSITIVE * union
+    return shared > positive * union
 
 
 def multi_label_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:

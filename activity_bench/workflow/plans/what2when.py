@@ -23,7 +23,7 @@ WEAK = {"thumos14": "Table 3", "activitynet1.2": "Table 4", "multithumos": "Tabl
 
 
 def _cell(name: str, target: str, table: str, row: str, manifest: str = "", trained: str = "", **options: Any) -> Cell:
-    if target in PERCENTILES and not trained:
+    if target in PERCENTILES and options.get("proposals"):
         options = {"percentile": PERCENTILES[target], **options}
     weights = f"{target}-{trained}{manifest}" if trained else ""
     return Cell(
@@ -45,6 +45,7 @@ WHAT2WHEN = Plan(
         _cell("fixed-length", "thumos14", "Section 4.1", "fixed-length segments", segments="fixed", mode="mined",
               proposals=True),
         *(_cell(f"clusters-{n}", "thumos14", "Figure 5", "", mode="mined", clusters=n) for n in (100, 1000)),
+        *(_cell(f"rounds-{n}", "thumos14", "Figure 6", "", mode="mined", rounds=n) for n in (1, 2)),
         *(_cell(f"merge-{most}", "thumos14", "Figure 7", "", "", "mined", proposals=True, merge=merge)
           for most, merge in ((1, "1"), (3, "1 2 3"), (4, "1 2 3 4"))),
         *(cell for target in ZERO for cell in _modes(target, "Table 2", "-zero-shot")),
@@ -58,6 +59,7 @@ WHAT2WHEN = Plan(
         *((f"{target}-baseline{kind}", f"{target}-mined{kind}") for target, kind in TRIPLES),
         *((f"{target}-mined{kind}", f"{target}-mined-proposals{kind}") for target, kind in TRIPLES),
         ("thumos14-fixed-length", "thumos14-mined-proposals"),
+        ("thumos14-baseline", "thumos14-rounds-1"), ("thumos14-rounds-1", "thumos14-rounds-2"),
         ("thumos14-clusters-100", "thumos14-mined"), ("thumos14-clusters-1000", "thumos14-mined"),
         ("thumos14-mined", "thumos14-merge-1"), ("thumos14-merge-1", "thumos14-mined-proposals"),
         *((f"{target}-wtalc-weak", f"{target}-proposals-weak") for target in WEAK),
