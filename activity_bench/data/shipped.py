@@ -1,4 +1,4 @@
-"""What the package ships: the digests of official manifests, and the papers' published figures."""
+"""What the package ships: the digests of official manifests, the papers' figures, overlaps of classes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def digests() -> list[dict[str, str]]:
 def published() -> list[dict[str, str]]:
     """Every published figure, one a row: paper, table, row, benchmark, version, split, part, protocol, metric, …"""
     return [row for path in sorted((folder() / "published").glob("*.csv")) for row in _rows(path)]
+
+
+def overlap(target: str) -> list[dict[str, str]]:
+    """The classes of Kinetics-400 and of a target that name one activity: target_class, source_class, basis, reason."""
+    return _rows(folder() / "overlap" / f"kinetics400-{target}.csv")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

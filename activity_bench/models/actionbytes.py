@@ -202,7 +202,7 @@ class Method(TrainedMethod):
 
     # ---- learning ---------------------------------------------------------------------------------------------------
 
-    def plan(self, train: Sequence[Sample]) -> VideoPlan:  # type: ignore[override]
+    def plan(self, train: Sequence[Sample]) -> VideoPlan:
         """Which videos a step learns from, before anything is mined; classes that cannot be asked for are named."""
         classes = self._classes(train)
         self._affinity(classes, classes.target)
@@ -265,8 +265,9 @@ class Method(TrainedMethod):
                 outcome = self._round(network, videos, number, inner, watch)
                 history.append({"round": number, "steps": outcome.state.step, "seconds": outcome.state.seconds,
                                 "waited": outcome.waited, **self._seen(mined, val)})  # fmt: skip
-            for name in ("last", "best") if folder is not None else ():  # nothing is selected
-                self.first(partial(folder.weights, name, network.state_dict()))
+            if folder is not None:
+                for name in ("last", "best"):  # nothing is selected
+                    self.first(partial(folder.weights, name, network.state_dict()))
         return {
             "steps": sum(each["steps"] for each in history), "selected_step": history[-1]["steps"], "val_mIoU": None,
             "rounds": history, "samples": len(videos), "batch": self._plan(videos, 0).size,

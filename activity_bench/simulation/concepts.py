@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
@@ -59,10 +59,11 @@ class Concepts:
     """
 
     def __init__(
-        self, options: WorldOptions, tree: Mapping[str, Path], names: Mapping[str, Rows] | None = None
-    ) -> None:
-        self.options = options
-        self.names = _centred(names or {})
+        self, options: WorldOptions, tree: Mapping[str, Path], names: Mapping[str, Rows] | None = None,
+        alike: Iterable[tuple[str, str, float]] = (),
+    ) -> None:  # fmt: skip
+        """`names` are vectors that classes are to follow; `alike` two classes each, and how alike they are."""
+        self.options, self.names = options, _centred(names or {})
         self.tree = {label: tuple(name for name in path if name != ROOT) for label, path in sorted(tree.items())}
         made_up = {(f"family {i}", f"top {i % TOPS}") for i in range(FAMILIES)}
         above = sorted({path for path in self.tree.values() if path} or made_up)
@@ -75,13 +76,29 @@ class Concepts:
         self._concepts: dict[tuple[Path, str], Concept] = {}
         self._maps: dict[str, Floats] = {}
 
+        self.alike = self._joined(alike)
+
     def path(self, label: str) -> Path:
         """The place of a class: its ancestors from the top down, and itself."""
         name = canonical(label)
         if name not in self._paths:
-            asker = chance.keys(self.options.seed, [name], "world adopted")
-            self._paths[name] = (*self.parents[int(chance.rendezvous(asker, self._parent_keys)[0])], name)
+            if name in self.alike:
+                self._paths[name] = (*self.path(self.alike[name][0])[:-1], name)
+            else:
+                asker = chance.keys(self.options.seed, [name], "world adopted")
+                self._paths[name] = (*self.parents[int(chance.rendezvous(asker, self._parent_keys)[0])], name)
         return self._paths[name]
+
+    def _joined(self, pairs: Iterable[tuple[str, str, float]]) -> dict[str, tuple[str, float]]:
+        """Class -> the class it is like, and how much: the one on the tree is followed; a class follows one other."""
+        found: dict[str, tuple[str, float]] = {}
+        for a, b, share in pairs:
+            first, second = canonical(a), canonical(b)
+            if first in self._paths:
+                first, second = second, first
+            if first != second and first not in self._paths and second not in found:
+                found.setdefault(first, (second, share))
+        return found
 
     def other(self, item: str, purpose: str, but: frozenset[Path]) -> Path:
         """A class that nobody annotates, and that is no sibling of the classes below the parents in `but`."""
@@ -98,16 +115,24 @@ class Concepts:
         return self._concepts[path, domain]
 
     def _drawn(self, path: Path, domain: str) -> Concept:
-        size = self.options.concepts
+        size, numbers = self.options.concepts, self._numbers(path, domain)
+        return Concept(numbers[:size], numbers[size : size + OFFSETS], numbers[size + OFFSETS :].reshape(3, size))
+
+    def _numbers(self, path: Path, domain: str) -> Floats:
+        """All that is drawn for a class: (4 concepts + OFFSETS,)"""
+        size = 4 * self.options.concepts + OFFSETS
         kept, fresh = sqrt(self.options.kinship), sqrt(1 - self.options.kinship)
         numbers = np.zeros(0)
         for depth in range(1, len(path) + 1):
-            drawn = normals(self.options.seed, "\0".join(path[:depth]), f"class{domain}", 1, 4 * size + OFFSETS)[0]
+            drawn = normals(self.options.seed, "\0".join(path[:depth]), f"class{domain}", 1, size)[0]
             numbers = kept * numbers + fresh * drawn if depth > 1 else drawn.astype(np.float64)
         if (name := self.names.get(path[-1])) is not None:  # classes whose names are near are near
-            said = np.einsum("v,vk->k", name, self.map(f"names{domain}", 1, len(name), len(numbers))[0])
+            said = np.einsum("v,vk->k", name, self.map(f"names{domain}", 1, len(name), size)[0])
             numbers = sqrt(NAMED) * said + sqrt(1 - NAMED) * numbers
-        return Concept(numbers[:size], numbers[size : size + OFFSETS], numbers[size + OFFSETS :].reshape(3, size))
+        if path[-1] in self.alike:
+            other, share = self.alike[path[-1]]
+            numbers = sqrt(share) * self._numbers(self.path(other), domain) + sqrt(1 - share) * numbers
+        return numbers
 
     def rows(self, path: Path, trimmed: bool = False) -> Rows:
         """The vectors of a class's start, middle and end: (3, dim)."""

@@ -47,10 +47,11 @@ class World:
         videos: Content | Iterable[Video],  # what happens in each: a corpus's, or `content.contents` of a manifest
         timing: Timing | None = None,  # C3D units, `stride` frames from each to the next, unless another is given
         names: Mapping[str, Rows] | None = None,  # vectors of the classes' names, that their places are to follow
+        alike: Iterable[tuple[str, str, float]] = (),  # classes that name one activity, and how alike they are
     ) -> None:
         self.options, self.dim = options, options.dim
         self.timing = timing or replace(C3D, stride=options.stride)
-        self.concepts = Concepts(options, tree, names)
+        self.concepts = Concepts(options, tree, names, alike)
         self.content = videos if isinstance(videos, Content) else Content.of(videos)
         self._latest: tuple[str, Rows] | None = None  # windows of one video are mostly read one after another
 
@@ -60,6 +61,8 @@ class World:
         weights = {"model": MODEL, "options": asdict(self.options), "tree": self.concepts.tree}
         if self.concepts.names:
             weights["names"] = {label: row.tolist() for label, row in sorted(self.concepts.names.items())}
+        if self.concepts.alike:
+            weights["alike"] = self.concepts.alike
         return Attributes(
             backbone="simulated", weights_sha256=sha256(canonical.line(weights)).hexdigest(),
             decoder="none", decoder_version="none", layer="none", projection="none",

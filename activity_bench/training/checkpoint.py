@@ -28,7 +28,7 @@ from activity_bench.errors import InputError
 
 FORMAT = 1
 OURS = ("run.json", "state.json", "*.safetensors", "metrics.csv", "nonfinite.json", "tensorboard",
-        "predictions.jsonl", "report.json", ".*.tmp-*")  # fmt: skip
+        "predictions.jsonl", "report.json", "classes.json", "round-*", ".*.tmp-*")  # fmt: skip
 Tensors = Mapping[str, Tensor]
 
 

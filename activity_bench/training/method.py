@@ -23,7 +23,7 @@ from activity_bench.training.inference import POOL, answers
 from activity_bench.training.keeper import Job
 from activity_bench.training.options import TrainOptions
 from activity_bench.training.pairs import Pair, pair_of, seconds_of
-from activity_bench.training.plan import Plan
+from activity_bench.training.plan import Plan, Steps
 from activity_bench.training.watch import Silent, Watch
 from activity_bench.types import Method, Prediction, Sample
 
@@ -101,7 +101,7 @@ class TrainedMethod(Method):
         """Train, in memory or in a folder, from the start or from where the folder stands; what came of it."""
         self.check(train, val)
         watch, device = watch or Silent(), device_of(self.training.device, self.processes)
-        plan = self.plan(train)
+        plan = self._pairs(train)
         validated = [pair_of(sample, self.provider, plan.options.rows) for sample in val if sample.targets]
         with (
             self.joined(),
@@ -127,8 +127,11 @@ class TrainedMethod(Method):
             "processes": self.processes.count, "seconds": round(state.seconds, 3), "waited": round(outcome.waited, 4),
         }  # fmt: skip
 
-    def plan(self, train: Sequence[Sample]) -> Plan:
-        """Which pairs each step learns from."""
+    def plan(self, train: Sequence[Sample]) -> Steps:
+        """What each step learns from."""
+        return self._pairs(train)
+
+    def _pairs(self, train: Sequence[Sample]) -> Plan:
         pairs = [pair_of(sample, self.provider, self.training.rows) for sample in train]
         if not self.needs_targets():
             pairs = [replace(pair, targets=()) for pair in pairs]

@@ -75,7 +75,7 @@ def mine(
     network: Any, videos: Sequence[Video], features: Provider, device: torch.device, *, clusters: int, seed: int,
     segments: Literal["bytes", "fixed"] = "bytes", percentile: float = 50.0,
 ) -> Mined:  # fmt: skip
-    """The pseudo-labels of videos by a network's latent features (`latent(video)`, as it answers)."""
+    """The pseudo-labels of videos by a network's latent features, `latent(video)`, which know no dropout."""
     owners, points = [], []
     for places, latent, mask in _read(network, videos, features, device):
         pieces = pieces_of(latent, mask, segments, percentile)
@@ -106,14 +106,11 @@ def _read(
     """Places of some videos alike in length, their latent features (B, N, l), and the mask (B, N)."""
     lengths = [video.window[1] - video.window[0] for video in videos]
     order = sorted(range(len(videos)), key=lambda place: (lengths[place], place))
-    was_training = network.training
-    network.eval()
     for places in _batches(order, lengths):
         some = [videos[place] for place in places]
         rows, mask = padded([features.read(video.video, *video.window) for video in some], 1)
         mask = mask.to(device)
         yield places, network.latent(rows.to(device)), mask
-    network.train(was_training)
 
 
 def _batches(order: Iterable[int], lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -121,7 +121,7 @@ def reproduce(
     cells = [cell for cell in plan.cells if not only or cell.name in {*only, *needed}]
     for cell in cells:
         _options(cell, chosen, options or {})  # wrong ones are named before any work
-    noise = CALIBRATED["released" if annotations else "embedded"]
+    noise = CALIBRATED.get(name, CALIBRATED["released" if annotations else "embedded"])
     files = sorted(sha256(path)[0] for path in _files([*chain(*groups.values()), *(tables or {}).values()]))
     out = Path(out)
     job = {

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activity_bench.data import manifest as manifests
+from activity_bench.data import shipped
 from activity_bench.data.disk import atomic, atomic_folder, draft_of, move_in
 from activity_bench.data.embeddings import read_words
 from activity_bench.data.features import FeatureStore, Provider, open_features, write_store
@@ -24,6 +25,7 @@ from activity_bench.workflow import options as option_table
 from activity_bench.workflow.options import check_seed
 from activity_bench.workflow.run import Progress, silent
 
+JUDGED = 0.8  # of the variance of a class that it shares with one that was judged to name its activity in other words
 SIMULATED = "simulated"  # in place of a file of features
 CORPUS_MARKER = "activitynet_loose.json"  # a name that nobody else gives a file
 CORPUS = ("activitynet.json", "activitynet_loose.json", "kinetics.csv", "thumos")
@@ -134,7 +136,16 @@ def world_of(
     """The world in which the videos of a manifest show what its samples say."""
     samples = (sample for split in asked.splits for sample in asked.samples(split))
     tree = {label: tuple(path) for label, path in asked.tree.items()}
-    return World(chosen, tree, contents(samples, chosen.seed), names=names)
+    return World(chosen, tree, contents(samples, chosen.seed), names=names, alike=_alike(asked))
+
+
+def _alike(asked: manifests.Manifest) -> list[tuple[str, str, float]]:
+    """Classes of two data sets that name one activity: in the same words, or in others, or one a kind of the other."""
+    target = asked.provenance.get("options", {}).get("target")
+    if asked.name != "what2when" or not target:
+        return []
+    return [(row["target_class"], row["source_class"], 1.0 if row["basis"] == "rule" else JUDGED)
+            for row in shipped.overlap(str(target))]  # fmt: skip
 
 
 def simulate_properties(options: Mapping[str, Any] | None = None) -> list[Moved]:

@@ -1,4 +1,4 @@
-"""Mining: k-means against a plain twin, pseudo-labels, rounds that are cut off and go on, and the whole way."""
+"""Mining: pseudo-labels, rounds that are cut off and go on, and the whole way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from activity_bench import chance
 from activity_bench.data.features import FeatureStore
 from activity_bench.data.manifest import Manifest
 from activity_bench.data.manifest import load as load_manifest
@@ -37,47 +36,6 @@ from tests.reference import actionbytes as twin
 from tests.training import made
 
 quick, check = pytest.mark.quick, pytest.mark.check
-
-
-# ---- k-means --------------------------------------------------------------------------------------------------------
-
-
-def points(seed: int, count: int, groups: int = 4) -> torch.Tensor:
-    noise = np.random.Generator(np.random.Philox(key=seed))
-    middles = 6 * noise.standard_normal((groups, 3))
-    return torch.from_numpy(middles[noise.integers(0, groups, count)] + noise.standard_normal((count, 3))).float()
-
-
-@quick
-@pytest.mark.parametrize(("seed", "count", "groups"), [(1, 60, 4), (2, 30, 7), (3, 9, 9), (4, 40, 1)])
-def test_k_means_is_lloyds(seed: int, count: int, groups: int) -> None:
-    own = points(seed, count)
-    keys = chance.keys(seed, map(str, range(count)), "first centres")
-    first = own[torch.from_numpy(keys.argsort(kind="stable")[:groups])].numpy().astype(np.float64)
-    centres, label, loss = twin.k_means(own.numpy().astype(np.float64), first, 20)
-    found = k_means(own, groups, seed)
-    assert found.label.tolist() == label
-    np.testing.assert_allclose(found.centres, centres, atol=1e-4)
-    assert found.loss == pytest.approx(loss, abs=1e-4)
-
-
-@quick
-def test_an_empty_cluster_takes_the_farthest_point() -> None:
-    """Points that are all alike but two: whatever is drawn first, three clusters find all three places."""
-    own = torch.zeros(40, 3)
-    own[7], own[8] = torch.tensor([5.0, 0, 0]), torch.tensor([0.0, 9, 0])
-    for seed in range(5):
-        found = k_means(own, 3, seed)
-        assert found.loss == 0 and len(set(found.label.tolist())) == 3
-        assert len({int(found.label[n]) for n in (0, 7, 8)}) == 3
-
-
-@quick
-def test_a_seed_has_one_answer() -> None:
-    own = points(5, 200, 8).half()
-    once, again, other = k_means(own, 12, 1), k_means(own, 12, 1), k_means(own, 12, 2)
-    assert torch.equal(once.label, again.label) and torch.equal(once.centres, again.centres)
-    assert not torch.equal(once.centres, other.centres)
 
 
 # ---- pseudo-labels --------------------------------------------------------------------------------------------------
@@ -264,6 +222,55 @@ def test_modes(stage: Stage) -> None:
     assert torch.equal(weak.trained.affinity, torch.eye(6)) and weak.trained.transfer is None
     first = method(stage, rounds=1, segments="fixed").fit(train, [])["rounds"][1]
     assert first["segments"] == sum(-(-(v.window[1] - v.window[0]) // 2) for v in method(stage).plan(train).videos)
+
+
+@quick
+def test_what_is_refused_before_the_first_step(stage: Stage, tmp_path: Path) -> None:
+    train = stage.trimmed.samples("train")[:9]
+    with pytest.raises(InputError, match=r"train/\S+: this method learns from the classes of videos; found 'no label'"):
+        method(stage).check([*train, replace(train[0], label=None, targets=())], [])
+    with pytest.raises(InputError, match="words: 6 of 6 classes that are asked for"):
+        method(stage, words="").check(train, [])
+    with pytest.raises(InputError, match=r"no-words\.npz"):
+        method(stage, words="no-words.npz").check(train, [])
+    with pytest.raises(InputError, match="clusters: more clusters than there is to group; found 9999"):
+        method(stage, clusters=9999).fit(train, [])
+    for text, said in (
+        ("{}", "format"),
+        ('{"format": 1, "source": [], "target": []}', "pseudo"),
+        ("[", "classes.json"),
+    ):
+        (tmp_path / "classes.json").write_text(text)
+        with pytest.raises(InputError, match=said):
+            method(stage).load(tmp_path / "best.safetensors")
+
+
+@quick
+def test_averaged_weights_answer_and_know_the_affinities(stage: Stage, tmp_path: Path) -> None:
+    averaged = method(stage, rounds=1)
+    averaged.training = replace(averaged.training, ema=0.9)
+    averaged.fit(stage.trimmed.samples("train")[:30], [], Folder(tmp_path))
+    for name, tensor in load_file(tmp_path / "round-1" / "best.safetensors").items():
+        assert averaged.trained is not None and torch.equal(averaged.trained.state_dict()[name], tensor), name
+    plain = method(stage, mode="baseline")
+    plain.fit(stage.trimmed.samples("train")[:30], [])
+    assert averaged.trained is not None and plain.trained is not None
+    assert torch.equal(averaged.trained.affinity, plain.trained.affinity)
+    assert float(plain.trained.affinity.abs().sum()) > 0
+
+
+@quick
+def test_a_round_keeps_the_projection_and_nothing_else(stage: Stage) -> None:
+    """Of rounds without a step."""
+    found = []
+    for rounds in (1, 2):
+        still = method(stage, rounds=rounds)
+        still.training = replace(still.training, steps=0)
+        still.fit(stage.trimmed.samples("train")[:30], [])
+        assert still.trained is not None
+        found.append(still.trained)
+    assert torch.equal(found[0].project.weight, found[1].project.weight)
+    assert not torch.equal(found[0].classify.weight, found[1].classify.weight)
 
 
 # ---- the whole way --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Additive attention of every row on the rows after it, or before it, in memory that does not grow with its tables.
+"""Additive attention of every row on the rows after it, or before it, in memory no larger than its scores (B, N, N).
 
 The scores w tanh(W1 h_i + W2 h_t) of all pairs of rows pass through a tensor (B, N, N, d), 2.6 GB at 64 x 200 rows of
 256 numbers, which would be kept for the backward pass. Here it is made a few rows at a time, small enough for the

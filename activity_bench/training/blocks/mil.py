@@ -41,13 +41,13 @@ def co_activity_loss(latent: Tensor, activations: Tensor, mask: Tensor, classes:
     """
     video, label = classes.nonzero(as_tuple=True)  # (P,) each
     same = (label[:, None] == label) & (video[:, None] != video)  # (P, P): two videos, one class
-    kind = torch.promote_types(latent.dtype, torch.float32)  # a margin of cosines is no place for half precision
-    values = activations.to(kind)[video, :, label].masked_fill(~mask[video], float("-inf"))  # (P, N)
-    active = values.softmax(1)  # (P, N), Eq. 6
-    rest = (1 - active).masked_fill(~mask[video], 0.0)
-    rest = rest / (mask.sum(1)[video, None] - 1).clamp(min=1)  # (P, N), Eq. 7: what is left, which sums to one
-    rows = latent.to(kind)[video]  # (P, N, l)
-    high, low = (nn.functional.normalize((w[:, None] @ rows).squeeze(1), dim=1, eps=EPSILON) for w in (active, rest))
-    near, far = 1 - high @ high.T, 1 - high @ low.T  # (P, P): far[i, j] is i's activity from j's rest
-    hinge = nn.functional.relu(near - far + MARGIN)  # both of Eq. 9's terms: one at [i, j], the other at [j, i]
+    real = mask[video]  # (P, N)
+    with torch.autocast(latent.device.type, enabled=False):  # a margin of cosines is no place for half precision
+        kind = torch.promote_types(latent.dtype, torch.float32)
+        rows, values = latent.to(kind)[video], activations.to(kind)[video, :, label]  # (P, N, l), (P, N)
+        active = values.masked_fill(~real, float("-inf")).softmax(1)  # (P, N), Eq. 6
+        rest = (1 - active).masked_fill(~real, 0.0) / (real.sum(1, keepdim=True) - 1).clamp(min=1)  # (P, N), Eq. 7
+        high, low = (nn.functional.normalize((w[:, None] @ rows)[:, 0], dim=1, eps=EPSILON) for w in (active, rest))
+        near, far = 1 - high @ high.T, 1 - high @ low.T  # (P, P): far[i, j] is i's activity from j's rest
+        hinge = nn.functional.relu(near - far + MARGIN)  # both of Eq. 9's terms: one at [i, j], the other at [j, i]
     return (hinge * same).sum() / same.sum().clamp(min=1)

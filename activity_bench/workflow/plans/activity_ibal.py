@@ -48,12 +48,13 @@ ACTIVITY_IBAL = Plan(
     sizes={
         "tiny": Size(
             {"dim": 16, "stride": 8, "region_dim": 16, "global_dim": 16},
-            {"steps": 4, "batch": 8, "rows": 24, "workers": 0}, 1, {"sail": {"hidden": 16, "heads": 2, "feedforward": 32}},
+            {"steps": 4, "batch": 8, "rows": 24, "workers": 0}, 1,
+            {"sail": {"hidden": 16, "heads": 2, "feedforward": 32}},
         ),
         "small": Size(
             {"dim": 128, "stride": 8, "region_dim": 128, "global_dim": 128},
-            {"steps": 300, "batch": 32, "rows": 100, "workers": 1}, 1, {"sail": {"hidden": 64, "feedforward": 256}},
-            {"train": 0.1, "val": 0.1, "test": 0.5},
+            {"steps": 400, "batch": 32, "rows": 100, "workers": 1}, 1, {"sail": {"hidden": 64, "feedforward": 256}},
+            {"train": 0.25, "val": 0.1, "test": 0.5},
         ),
         "paper": Size({"dim": 500, "stride": 8, "region_dim": 4096, "global_dim": 512}, {}, 3),
     },

@@ -66,7 +66,9 @@ WHAT2WHEN = Plan(
     ),
     sizes={
         "tiny": Size({"dim": 16}, {"steps": 4, "batch": 8, "workers": 0}, 1, {"actionbytes": {"latent": 16}}),
-        "small": Size({"dim": 128}, {"steps": 500, "workers": 1}, 1, {"actionbytes": {"latent": 256}}),
+        "small": Size(
+            {"dim": 128}, {"steps": 1000, "batch": 32, "workers": 1}, 1, {"actionbytes": {"latent": 512, "pairs": 8}},
+        ),
         "paper": Size({"dim": 2048}, {}, 3),
     },
     manifests={
