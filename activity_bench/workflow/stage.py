@@ -84,7 +84,8 @@ class Stage:
         tables = {table: path for table, path in self._tables().items() if table in asked.tables}
         return build_dataset(
             self.plan.benchmark, self._annotations(asked.group), folder, options=asked.options, tables=tables,
-            protocol=asked.protocol if self.groups else asked.embedded or asked.protocol, share=self.size.share,
+            protocol=asked.protocol if self.groups else asked.embedded or asked.protocol,
+            share={} if asked.whole else self.size.share,
         )  # fmt: skip
 
     def _annotations(self, group: str) -> Sequence[Path]:

@@ -18,6 +18,7 @@ class Asked:
     group: str = ""  # of the annotations, in a plan that has several
     like: str = ""  # the manifest whose features hold these videos, too
     version: str = ""  # of the published figures; any, where the papers have one
+    whole: bool = False  # whatever share of the videos the size names
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ WHAT2WHEN = Plan(
           for most, merge in ((1, "1"), (3, "1 2 3"), (4, "1 2 3 4"))),
         *(cell for target in ZERO for cell in _modes(target, "Table 2", "-zero-shot")),
         _cell("baseline", "activitynet1.2", "Section 4.3", "Baseline", "-zero-shot", mode="baseline"),
-        *(_cell("wtalc", target, place, WTALC.get(target, PAUL), "-weak", mode="baseline")
+        *(_cell("wtalc", target, place, WTALC.get(target, PAUL), "-weak", mode="baseline", batch=10)
           for target, place in WEAK.items()),
         *(_cell("proposals", target, place, "Ours (Proposals), I3D", "-weak", "wtalc", proposals=True)
           for target, place in WEAK.items()),
@@ -67,7 +67,8 @@ WHAT2WHEN = Plan(
     sizes={
         "tiny": Size({"dim": 16}, {"steps": 4, "batch": 8, "workers": 0}, 1, {"actionbytes": {"latent": 16}}),
         "small": Size(
-            {"dim": 128}, {"steps": 1000, "batch": 32, "workers": 1}, 1, {"actionbytes": {"latent": 512, "pairs": 8}},
+            {"dim": 128}, {"steps": 1000, "batch": 64, "workers": 1}, 1, {"actionbytes": {"latent": 256, "pairs": 8}},
+            {"train": 0.3},
         ),
         "paper": Size({"dim": 2048}, {}, 3),
     },
@@ -76,7 +77,7 @@ WHAT2WHEN = Plan(
            for target, version in TARGETS.items()},
         **{f"{target}-zero-shot": Asked(None, None, {"target": target, "zero_shot": True}, ("source",), target, target,
                                         f"{version}-zero-shot.1") for target, version in TARGETS.items()},
-        **{f"{target}-weak": Asked("weak", None, {"target": target}, (), target, "", f"{version}-weak.1")
+        **{f"{target}-weak": Asked("weak", None, {"target": target}, (), target, "", f"{version}-weak.1", True)
            for target, version in TARGETS.items()},
     },
     judged=(("wtalc", TIOU), ("activitynet", TIOU)),
