@@ -154,3 +154,25 @@ def test_classes_whose_names_are_near_are_near() -> None:
     assert mean(Concepts(options, dict.fromkeys(labels, ())), 1) == pytest.approx(0.0, abs=0.03)
     shifted = [made.rows(made.path("class 0"), trimmed) for trimmed in (False, True)]
     assert correlation(*shifted) == pytest.approx(1 - options.shift, abs=0.06)
+
+
+def test_classes_that_name_one_activity_are_as_alike_as_stated() -> None:
+    """The class on the tree is followed; one that follows stands beside it; of several partners the first counts."""
+    tree = paths()
+    on_tree, other = list(tree)[:2]
+    options = WorldOptions(kinship=0.0, common=0.0, **WIDE)
+    pairs = [
+        (on_tree, "Same Thing", 1.0),
+        ("judged thing", on_tree, 0.8),
+        ("judged thing", other, 1.0),
+        ("a", "a", 1.0),
+    ]
+    made = Concepts(options, tree, alike=pairs)
+    assert made.path("same thing")[:-1] == made.path("judged thing")[:-1] == made.path(on_tree)[:-1]
+    assert np.array_equal(rows(made, "Same Thing"), rows(made, on_tree))
+    assert correlation(rows(made, "judged thing"), rows(made, on_tree)) == pytest.approx(np.sqrt(0.8), abs=0.04)
+    assert correlation(rows(made, "judged thing"), rows(made, other)) == pytest.approx(0.0, abs=0.08)
+    assert correlation(made.word("judged thing"), made.word(on_tree)) > correlation(
+        made.word("stranger"), made.word(on_tree)
+    )
+    assert np.array_equal(rows(made, on_tree), rows(Concepts(options, tree), on_tree))

@@ -209,3 +209,41 @@ def test_a_plan_names_what_there_is(plan: Plan) -> None:
     versions = {figure["version"] for figure in shipped.published() if figure["benchmark"] == plan.benchmark}
     assert {asked.version for asked in plan.manifests.values()} - {""} <= versions
     assert set(plan.corpus) <= {asked.group for asked in plan.manifests.values()}
+
+
+def test_class_queries_share_a_training_and_are_scored_by_two_protocols(tmp_path: Path) -> None:
+    """Cells that differ in their answers alone are not trained twice; a training that was cut off goes on."""
+    out, only = tmp_path / "out", ["thumos14-mined", "thumos14-mined-proposals"]
+    options = {"steps": 2, "clusters": 8, "latent": 8, "rounds": 1}
+
+    def cut_off(text: str) -> None:
+        if text.startswith("features-"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("what2when", out, size="tiny", only=only, options=options, say=cut_off)
+    found = reproduce("what2when", out, size="tiny", only=only[1:], options=options)  # it asks for the other's weights
+    assert [(o.worse, o.better) for o in found.orderings] == [("thumos14-mined", "thumos14-mined-proposals")]
+    cells = out / "cells"
+    assert (cells / "thumos14-mined" / "seed-0" / "best.safetensors").exists()
+    assert not list((cells / "thumos14-mined-proposals").rglob("*.safetensors"))
+    answers = [(cells / cell / "seed-0" / "predictions.jsonl").read_text(encoding="utf-8") for cell in only]
+    heads = [json.loads(text.partition("\n")[0]) for text in answers]
+    assert [head["method"]["options"]["proposals"] for head in heads] == [False, True]
+    by = {(row["cell"], row["protocol"], row["metric"]): row for row in rows(out)}
+    published = by["thumos14-mined-proposals", "wtalc", "mAP@0.5"]
+    assert (published["published"], published["table"]) == ("0.155", "Table 1") and published["low"]
+    assert by["thumos14-mined-proposals", "activitynet", "mAP@0.5"]["published"] == ""
+
+
+def test_a_cell_that_was_killed_in_training_goes_on(tmp_path: Path) -> None:
+    out, folder = tmp_path / "out", tmp_path / "out" / "cells" / "flp" / "seed-0"
+    said: list[str] = []
+    reproduce("activity-ibal", out, size="tiny", only=["flp"])
+    before = (folder / "best.safetensors").read_bytes()
+    (folder / "report.json").unlink()  # as if it had been killed just before its end
+    page = json.loads((folder / "run.json").read_bytes())
+    (folder / "run.json").write_text(json.dumps(page | {"status": "training"}))
+    reproduce("activity-ibal", out, size="tiny", only=["flp"], say=said.append)
+    assert said == ["flp, seed 0"] and (folder / "report.json").exists()
+    assert (folder / "best.safetensors").read_bytes() == before
