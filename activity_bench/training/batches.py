@@ -13,7 +13,6 @@ from torch import Tensor
 
 from activity_bench.data.features import Provider
 from activity_bench.data.features.images import Image
-from activity_bench.errors import InputError
 from activity_bench.training.pairs import Pair
 
 WHOLE_BOX = (0.5, 0.5, 1.0, 1.0)
@@ -87,11 +86,6 @@ def collate(pairs: Sequence[Pair], features: Provider, multiple: int = 1) -> Pai
     if clips:
         return PairBatch(ids, *video, *padded(clips, multiple), first.clone(), last.clone(), labels)
     images = [_image(pair, features) for pair in pairs]
-    for pair, image in zip(pairs, images, strict=True):
-        sizes = [[one.regions.shape[1], len(one.whole)] for one in (image, images[0])]
-        if sizes[0] != sizes[1]:
-            raise InputError("images of several sizes", field=f"{pair.query_video} at {pair.query} s", found=sizes[0],
-                             expected=f"{sizes[1]} numbers a region and of the whole")  # fmt: skip
     regions, mask = padded([image.regions for image in images], multiple)
     boxes, _ = padded([image.boxes for image in images], multiple)
     boxes[~mask] = torch.tensor(NO_BOX)

@@ -5,6 +5,7 @@ The means of all ActionBytes are held at once, in half precision: 120,000 of 2,0
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from activity_bench.data.features import Provider
-from activity_bench.errors import InputError
+from activity_bench.errors import InputError, WorkError
 from activity_bench.scoring.detection import Detections, Truths, evaluate, rank
 from activity_bench.scoring.protocols import WTALC
 from activity_bench.training.batches import padded
@@ -27,6 +28,7 @@ from activity_bench.types import Prediction, Sample
 ROWS = 1 << 13  # padded rows at a time
 RULES = replace(WTALC, absent="zero")
 FILE = "pseudo"  # .safetensors, in the folder of a round
+HALF = 0.01, 65_504.0  # between these a point's greatest number is safe in half precision
 FIXED = 2  # rows of a segment that takes an ActionByte's place (section 4.1)
 
 
@@ -64,11 +66,41 @@ class Mined:
         for name, shape in {"labels": (videos, clusters), "loss": (), "count": (), "after": ()}.items():
             wanted.register_buffer(name, torch.empty(shape, device="meta"))
         found = read_weights(path, wanted)
-        if int(found["after"]) != after:
+        if int(found["after"]) < after:
             raise InputError("these pseudo-labels were mined after another number of steps", file=path, field="steps",
                              found=after, expected=str(int(found["after"])),
                              hint="A run with rounds goes on with the steps that it began with.")  # fmt: skip
         return cls(found["labels"].bool(), float(found["loss"]), int(found["count"]))
+
+
+def round_of(folder: Folder, number: int) -> Folder:
+    """The folder of a round within that of a run."""
+    return Folder(folder.path / f"round-{number}")
+
+
+def check_rounds(folder: Folder | None, rounds: int, videos: Sequence[Video], steps: int, options: Any) -> None:
+    """Before the first step: there are as many segments as clusters; and where a round was mined already, the one that
+    it was mined with is not trained further, so that the run can go on."""
+    if rounds:
+        lengths = (video.window[1] - video.window[0] for video in videos)
+        _check_count(options.clusters, sum(most(n, options.segments, options.mine_percentile) for n in lengths))
+    for number in range(1, rounds + 1):
+        if folder is not None:
+            Mined.kept(round_of(folder, number), len(videos), options.clusters, steps)
+
+
+def most(rows: int, segments: str, percentile: float) -> int:
+    """How many segments a video has; fewer where changes are equal."""
+    if segments == "fixed":
+        return -(-rows // FIXED)
+    last = rows - 2  # of its changes, counted from 0
+    return max(1, last - math.floor(last * percentile / 100) - 1)
+
+
+def _check_count(clusters: int, count: int) -> None:
+    if count < clusters:
+        raise InputError("more clusters than there is to group", field="clusters", found=clusters,
+                         expected=f"at most {count:,}, the segments of these training videos")  # fmt: skip
 
 
 def mine(
@@ -80,15 +112,21 @@ def mine(
     for places, latent, mask in _read(network, videos, features, device):
         pieces = pieces_of(latent, mask, segments, percentile)
         owners.append(torch.tensor(places)[pieces[0].cpu()])
-        points.append(means(latent, pieces).half().cpu())
+        points.append(_packed(means(latent, pieces)).cpu())
     owner = torch.cat(owners)  # (n,)
-    if len(owner) < clusters:
-        raise InputError("more clusters than there is to group", field="clusters", found=clusters,
-                         expected=f"at most {len(owner):,}, the segments of these training videos")  # fmt: skip
+    _check_count(clusters, len(owner))
     found = k_means(torch.cat(points), clusters, seed, device)
+    if not math.isfinite(found.loss):
+        raise WorkError("latent features too great to be grouped", field="clusters", found=found.loss,
+                        hint="A lower lr may help; so does scaling the features.")  # fmt: skip
     labels = torch.zeros(len(videos), clusters, dtype=torch.bool)
     labels[owner, found.label] = True
     return Mined(labels, found.loss, len(owner))
+
+
+def _packed(points: Tensor) -> Tensor:
+    """In half precision, unless that would lose them: it ends at 65,504, and what is small has few digits. (P, l)"""
+    return points.half() if HALF[0] < float(points.max()) < HALF[1] else points
 
 
 def pieces_of(latent: Tensor, mask: Tensor, segments: str, percentile: float) -> Pieces:

@@ -63,4 +63,4 @@ BOUNDS = (
 )  # fmt: skip
 
 # What may differ when a run goes on: how far, and on what machine. All else is what the run is.
-MAY_CHANGE = ("steps", "device", "workers", "precision", "compile", "tensorboard")
+MAY_CHANGE = ("steps", "epochs", "device", "workers", "precision", "compile", "tensorboard")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,12 +47,13 @@ class Pair:
 
     def places(self) -> Rows:
         """Which rows of the window are read: the middle ones of as many equal parts. (rows,)"""
-        return ((np.arange(self.rows) + 0.5) * self.scale).astype(np.int64)
+        return (2 * np.arange(self.rows) + 1) * (self.window[1] - self.window[0]) // (2 * self.rows)
 
     def seen(self, stretch: Stretch) -> Stretch:
-        """Rows of the video as rows that a network sees: all that hold a part of them."""
-        first, last = ((row - self.window[0]) / self.scale for row in stretch)
-        return math.floor(first), max(math.ceil(last - 1e-9), math.floor(first) + 1)
+        """Rows of the video as rows that a network sees: all that hold a part of them. In whole numbers, so exact."""
+        length = self.window[1] - self.window[0]
+        first, last = ((row - self.window[0]) * self.rows for row in stretch)
+        return first // length, -(-last // length)
 
 
 def pair_of(sample: Sample, features: Provider, most: int = 0) -> Pair:
@@ -67,7 +67,8 @@ def pair_of(sample: Sample, features: Provider, most: int = 0) -> Pair:
         window, targets = sample.grid.video, sample.grid.targets
     else:
         timing, end = features.timing, sample.video.end
-        window = rows_of(sample.video.start, timing.start_of(rows) if end is None else end, timing, rows)
+        whole = timing.start_of(rows) + timing.window / timing.fps  # behind the last row
+        window = rows_of(sample.video.start, whole if end is None else end, timing, rows)
         targets = tuple(rows_of(target.start, target.end, timing, rows) for target in sample.targets)
     window = _there(window, rows, sample, sample.video.id)
     targets = tuple(_within(target, window) for target in targets)
@@ -79,7 +80,7 @@ def _asked(sample: Sample, features: Provider) -> Stretch | float:
     """What a sample asks with: the rows of a clip, or the second of an image."""
     query, grid = sample.query, sample.grid
     if query.kind == "image" and query.video is not None and query.time is not None:
-        return query.time
+        return float(query.time)
     if query.kind != "clip" or query.video is None or query.start is None or query.end is None:
         raise InputError("this method asks with clips or images", field=sample.id, found=query.kind,
                          expected="clip or image, its video and its place")  # fmt: skip

@@ -10,6 +10,7 @@ from torch import nn
 from activity_bench.data.features import Provider
 from activity_bench.data.features.words import LEAST_TOLERANCE, TOLERANCE, check_grid
 from activity_bench.errors import InputError
+from activity_bench.training.clips import CutClips
 from activity_bench.training.loader import AHEAD
 from activity_bench.training.options import TrainOptions
 from activity_bench.training.pairs import Pair
@@ -28,6 +29,8 @@ def check(samples: Sequence[Sample], features: Provider, kind: str) -> None:
         _check_images(samples, features)
     check_grid(samples, features)
     for video, rows in needed.items():
+        if isinstance(features, CutClips) and features.is_cut(video):
+            continue
         there = features.rows(video)
         if rows - there > max(LEAST_TOLERANCE, TOLERANCE * rows):
             raise InputError(
@@ -43,19 +46,28 @@ def footprint(
     weights = sum(weight.numel() for weight in network.parameters())
     copies = 4 + (1 if options.ema else 0)  # itself, its gradient, two moments
     longest = max(pair.rows + (pair.query[1] - pair.query[0] if isinstance(pair.query, tuple) else 0) for pair in pairs)
-    batch = math.ceil(min(options.batch, len(pairs)) / processes) * longest * features.dim * 4
+    numbers, what = longest * features.dim, f"{longest:,} rows"
+    if features.images and (frames := _frames(pairs)):
+        image, most = features.images.image(*min(frames)), max(features.images.regions(*frame) for frame in frames)
+        numbers += most * (image.regions.shape[1] + image.boxes.shape[1]) + len(image.whole)
+        what += f", {most:,} regions"
+    batch = math.ceil(min(options.batch, len(pairs)) / processes) * numbers * 4
     ahead = 1 + AHEAD * options.workers
     return (f"memory, at most: {_size(4 * copies * weights)} for {weights:,} weights and Adam, {_size(batch)} for a "
-            f"batch of the longest windows ({longest:,} rows), {ahead} at once; activations come on top")  # fmt: skip
+            f"batch of the longest windows ({what}), {ahead} at once; activations come on top")  # fmt: skip
 
 
 def bare(pairs: Sequence[Pair], features: Provider) -> str:
     """What is done with images that have no region, if there are any."""
-    asked = {(pair.query_video, pair.query) for pair in pairs if isinstance(pair.query, float)}
-    images = features.images
+    asked, images = _frames(pairs), features.images
     none = sorted(frame for frame in asked if images and not images.regions(*frame))
     return "" if not none else (f"{len(none):,} of {len(asked):,} images have no region: the whole image is their one "
                                 f"region (the first: {none[0][0]} at {none[0][1]} s)")  # fmt: skip
+
+
+def _frames(pairs: Sequence[Pair]) -> set[tuple[str, float]]:
+    """The images that pairs ask with."""
+    return {(pair.query_video, pair.query) for pair in pairs if isinstance(pair.query, float)}
 
 
 def _size(count: float) -> str:

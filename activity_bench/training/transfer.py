@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from activity_bench.data import canonical, disk
-from activity_bench.data.embeddings import affinities, read_words
-from activity_bench.errors import InputError
+from activity_bench.data.embeddings import Embedded, affinities, read_words
+from activity_bench.errors import InputError, unknown
 from activity_bench.segments import Floats
 from activity_bench.training.videos import labels_of
 from activity_bench.types import Sample
@@ -35,15 +35,26 @@ class Classes:
     source: tuple[str, ...]
     target: tuple[str, ...]
     pseudo: int = 0  # outputs of the classifier under the transfer layer, where there is one
+    words: str | None = None  # the file that the affinities in the weights are of
 
     @classmethod
-    def of(cls, train: Sequence[Sample], vocabularies: Mapping[str, Sequence[str]], pseudo: int) -> Classes:
-        """Those of training lines, sorted, and the manifest's `target`; where it has none, the same are asked for."""
+    def of(
+        cls, train: Sequence[Sample], vocabularies: Mapping[str, Sequence[str]], pseudo: int, words: str = ""
+    ) -> Classes:
+        """Those of training lines, sorted, and the manifest's `target`; where it has none, the same are asked for.
+
+        A line's classes are of the list that it names: what zero-shot left out of the source may not come back.
+        """
+        lists = {name: dict.fromkeys(words) for name, words in vocabularies.items()}
         for sample in train:
-            if not labels_of(sample):
+            labels, known = labels_of(sample), lists.get(str(sample.query.vocabulary))
+            if not labels:
                 raise InputError("this method learns from the classes of videos", field=sample.id, found="no label")
+            if strange := [label for label in labels if known and label not in known]:
+                raise unknown(f"class: the manifest's vocabulary {sample.query.vocabulary} lacks it", strange[0],
+                              known or (), field=sample.id)  # fmt: skip
         source = tuple(sorted({label for sample in train for label in labels_of(sample)}))
-        return cls(source, tuple(vocabularies.get(TARGET, source)), pseudo)
+        return cls(source, asked(vocabularies, TARGET) or source, pseudo, words)
 
     def write(self, folder: Path) -> None:
         """Beside the weights, which know no names."""
@@ -55,7 +66,12 @@ class Classes:
     def read(cls, folder: Path) -> Classes:
         """Those of a run."""
         page: _Page = canonical.read_page(disk.read_bytes(folder / FILE), folder / FILE, _Page)
-        return cls(tuple(page.source), tuple(page.target), page.pseudo)
+        return cls(tuple(page.source), tuple(page.target), page.pseudo, page.words)
+
+
+def asked(vocabularies: Mapping[str, Sequence[str]], name: str) -> tuple[str, ...]:
+    """The classes of a manifest's list, each once; none where it has no such list."""
+    return tuple(dict.fromkeys(vocabularies.get(name, ())))
 
 
 class _Page(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,10 +79,10 @@ class _Page(msgspec.Struct, forbid_unknown_fields=True):
     source: list[str]
     target: list[str]
     pseudo: int
+    words: str | None = None
 
 
-@lru_cache(maxsize=8)  # a file of words may be large, and is asked before a training, in it and after it
-def affinity(source: tuple[str, ...], target: tuple[str, ...], words: str) -> Floats:
+def affinity(source: Sequence[str], target: Sequence[str], words: str) -> Floats:
     """The cosine of every two classes' vectors. Where every class that is asked for is learnt by its own name, that
     class alone counts, and no words are read. (C, T)"""
     places = {label: place for place, label in enumerate(source)}
@@ -79,7 +95,24 @@ def affinity(source: tuple[str, ...], target: tuple[str, ...], words: str) -> Fl
             field="words", found=", ".join(lacking[:3]),
             expected="word vectors, by which what is learnt is transferred", hint="--set words=FILE",
         )  # fmt: skip
-    return affinities(source, target, read_words(words, [*source, *target]))
+    return affinities(source, target, _read(words, (*source, *target)))
+
+
+def left_out(classes: Classes) -> str:
+    """What a training says of the words that have no vector, where words are read and some have none."""
+    if not classes.words or set(classes.target) <= set(classes.source):
+        return ""
+    lacking = sorted(_read(classes.words, (*classes.source, *classes.target)).unknown.items())
+    if not lacking:
+        return ""
+    listed = ", ".join(f"{word} ({label})" for label, words in lacking[:3] for word in words)
+    more = ", …" if len(lacking) > 3 else ""
+    return f"{len(lacking):,} classes have words without a vector, which count for nothing: {listed}{more}"
+
+
+@lru_cache(maxsize=2)  # a file of words may be large, and is asked before a training, in it and after it
+def _read(words: str, labels: tuple[str, ...]) -> Embedded:
+    return read_words(words, labels)
 
 
 def nearest(affinity: Tensor, count: int) -> Tensor:

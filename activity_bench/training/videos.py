@@ -83,6 +83,9 @@ class VideoPlan:
     def __init__(
         self, videos: Sequence[Video], seed: int, options: TrainOptions, pairs: int, processes: int = 1
     ) -> None:
+        for name in ("redraw", "augment", "patience"):  # no pair is made, no target kept, nothing validated
+            if value := getattr(options, name):
+                raise InputError("this method has no use for it", field=name, found=value, expected="none")
         self.videos, self.seed, self.options, self.processes = list(videos), seed, options, processes
         self.size = min(options.batch, len(self.videos) // processes * processes)
         if options.batch % processes or not self.size:

@@ -117,8 +117,10 @@ def _compared(run: Path, page: Page, features: Provider, named: bool) -> list[st
     if (features.digest, images) == (theirs.digest, theirs.images):
         return []
     if not named:
-        raise InputError("the features that the run was trained on have changed", file=theirs.file,
-                         found=features.digest, expected=theirs.digest,
+        rows = features.digest != theirs.digest
+        raise InputError(f"the {'features' if rows else 'images'} that the run was trained on have changed",
+                         file=theirs.file, found=features.digest if rows else images or "none",
+                         expected=theirs.digest if rows else theirs.images or "none",
                          hint="Name features with --features to answer from others.")  # fmt: skip
     differing = [field for field in LIKE if own[field] != getattr(theirs, field)]
     said = f", and their {', '.join(differing)} differ" if differing else ""

@@ -6,6 +6,7 @@ features are simulated, and every table says so.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ def grouped(plan: Plan, annotations: Sequence[Path | str]) -> dict[str, list[Pat
     groups: dict[str, list[Path]] = {}
     for given in annotations:
         target, equals, path = str(given).partition("=")
-        if not equals:
+        if not equals or not path:
             raise InputError("which target is this?", field="--annotations", found=str(given),
                              expected=f"TARGET=PATH, of {', '.join(known)}")  # fmt: skip
         if target not in known:
@@ -183,6 +184,8 @@ def _same_job(out: Path, job: Mapping[str, Any]) -> Iterator[None]:
             raise InputError("not an empty folder, and no reproduction", file=out, hint="Name another folder.")
         out.mkdir(parents=True, exist_ok=True)
     with alone(out, "reproduction"):
+        for draft in sorted(out.rglob(".*.tmp-*")):  # of a job that was killed; at the papers' size one has 10 GB
+            shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
         if not path.is_file():
             with atomic(path) as stream:
                 stream.write(said)

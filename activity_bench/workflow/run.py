@@ -77,6 +77,8 @@ def run_method(
     method = made(method_class, chosen, seed, provider, training, asked)
     if training and method.processes.count > 1:
         raise InputError("run-baseline runs in one process", hint="Under torchrun: train, then predict.")
+    if training:
+        method.check_questions(asked.samples(split))  # what the features lack is named before they are learnt from
     described = describe(name, method, training, select_on)
     header = {"method": described, "manifest": {"name": asked.name, "split": split, "digest": asked.digest}}
     with atomic_folder(Path(out), force=force, marker=MARKER, ours=OURS) as draft:

@@ -156,7 +156,7 @@ def read_run(folder: Path) -> Page:
 def _check_same(folder: Path, old: Page, new: Mapping[str, Any]) -> None:
     """A run goes on as what it is: only how far, and on what machine, may differ."""
     here = canonical.read_page(canonical.page(new), folder / MARKER, Page)
-    may_change = MAY_CHANGE[1:] if here.method.training["schedule"] == "cosine" else MAY_CHANGE  # it depends on `steps`
+    may_change = MAY_CHANGE[2:] if here.method.training["schedule"] == "cosine" else MAY_CHANGE  # it depends on `steps`
     facts = [
         ("model", old.method.name, here.method.name),
         ("seed", old.method.seed, here.method.seed),

@@ -18,7 +18,7 @@ from activity_bench.models.actionbytes import ActionBytes, Method, Options
 from activity_bench.training.batches import VideoBatch, padded
 from activity_bench.training.blocks import bytes as cuts
 from activity_bench.training.blocks import mil
-from activity_bench.training.transfer import affinity, nearest
+from activity_bench.training.transfer import Classes, affinity, left_out, nearest
 from activity_bench.training.videos import MinedBatch
 from tests.models.test_blocks_proposals import agree, as_list
 from tests.reference import actionbytes as twin
@@ -241,6 +241,15 @@ def test_classes_of_ones_own_name_need_no_words(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", names=np.array(["a", "b", "d"]), vectors=np.array([[1.0, 0], [0, 2], [3, 4]]))
     found = affinity(("a", "b"), ("b", "d"), str(tmp_path / "w.npz"))
     np.testing.assert_allclose(found, [[0, 0.6], [1, 0.8]], atol=1e-7)
+
+
+def test_words_without_a_vector_are_said(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", names=np.array(["high", "jump", "d"]), vectors=np.eye(3))
+    words = str(tmp_path / "w.npz")
+    said = left_out(Classes(("HighJump", "ski jump"), ("d", "high dive"), 0, words))
+    assert said == "2 classes have words without a vector, which count for nothing: dive (high dive), ski (ski jump)"
+    assert left_out(Classes(("HighJump",), ("d",), 0, words)) == ""
+    assert left_out(Classes(("ski jump",), ("ski jump",), 0, words)) == left_out(Classes(("a",), ("a",))) == ""
 
 
 def test_bf16() -> None:

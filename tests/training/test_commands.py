@@ -208,6 +208,16 @@ def test_features_that_do_not_fit_are_refused_before_the_first_step(
     assert not (tmp_path / "run").exists()
 
 
+def test_features_that_lack_what_is_asked_are_refused_before_the_first_step(
+    invoke: Invoke, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    made.features(tmp_path / "other.h5", leave_out=("test4",))
+    words = ("--manifest", benchmark.manifest.folder, "--features", tmp_path / "other.h5", "--out", tmp_path / "run")
+    said = invoke("run-baseline", "toy", *words, "--split", "test", code=2).err
+    assert "the features lack 1 of the 9 videos that are asked; found 'test4'" in said
+    assert "memory, at most" not in said and not (tmp_path / "run").exists()
+
+
 def test_features_are_needed(invoke: Invoke, benchmark: Benchmark, tmp_path: Path) -> None:
     base = ("--manifest", benchmark.manifest.folder, "--out", tmp_path / "run")
     assert "toy needs features" in invoke("run-baseline", "toy", *base, "--split", "test", code=2).err
@@ -264,6 +274,19 @@ def test_a_finished_run_goes_further_and_a_folder_is_not_lost(
     (run / "thesis.txt").unlink()
     invoke("train", "toy", *start, "--out", run, *SHORT, "--force")
     assert page(run)["fitted"]["steps"] == 20
+
+
+def test_a_run_of_so_many_passes_goes_further(invoke: Invoke, start: tuple[object, ...], tmp_path: Path) -> None:
+    """Steps that are given by hand end the passes; where the rate depends on either, it is another run."""
+    words = ("train", "toy", *start, "--set", "validate_every=3", "--device", "cpu", "--out")
+    for run, schedule in ((tmp_path / "run", "constant"), (tmp_path / "bent", "cosine")):
+        invoke(*words, run, "--set", f"schedule={schedule}", "--set", "epochs=2")
+        assert page(run)["fitted"]["steps"] == 6
+    invoke(*words, tmp_path / "run", "--set", "steps=9", "--resume")
+    assert page(tmp_path / "run")["fitted"]["steps"] == 9
+    bent = (*words, tmp_path / "bent", "--set", "schedule=cosine", "--resume", "--set")
+    for setting in ("steps=9", "epochs=3"):
+        assert "this is another run" in invoke(*bent, setting, code=2).err
 
 
 def test_half_a_run_is_not_taken_for_one(

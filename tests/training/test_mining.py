@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,20 @@ import torch
 from safetensors.torch import load_file
 
 from activity_bench.data.features import FeatureStore
-from activity_bench.data.manifest import Manifest
 from activity_bench.data.manifest import load as load_manifest
-from activity_bench.errors import InputError
-from activity_bench.models.actionbytes import Method, Options
-from activity_bench.simulation.corpus import files
+from activity_bench.errors import InputError, WorkError
+from activity_bench.models.actionbytes import Method
 from activity_bench.training.blocks.kmeans import k_means
 from activity_bench.training.checkpoint import Folder
-from activity_bench.training.mining import Mined, mine
+from activity_bench.training.mining import Mined, mine, most
 from activity_bench.training.videos import Video
 from activity_bench.training.watch import Progress, Silent
-from activity_bench.workflow.build import build_dataset
 from activity_bench.workflow.run import run_method
 from activity_bench.workflow.score import score
-from activity_bench.workflow.simulate import simulate_features, simulate_words
 from tests.conftest import assert_exit
 from tests.reference import actionbytes as twin
 from tests.training import made
+from tests.training.trimmed import SHORT, SMALL, Stage, made_stage, method
 
 quick, check = pytest.mark.quick, pytest.mark.check
 
@@ -65,12 +62,34 @@ def test_the_pseudo_labels_of_a_video_are_its_segments_clusters(segments: Any, t
     expected = torch.zeros(12, 6, dtype=torch.bool)
     expected[owners, clusters.label] = True
     assert torch.equal(found.labels, expected) and found.count == len(means)
+    assert found.count == sum(most(video.window[1] - video.window[0], segments, 60.0) for video in videos)
     assert found.loss == pytest.approx(clusters.loss, rel=1e-3)
     assert [video.pseudo for video in found.taught(videos)] == [tuple(np.flatnonzero(row)) for row in expected.numpy()]
     with pytest.raises(
         InputError, match="clusters: more clusters than there is to group; found 5000; expected at most"
     ):
         mine(Latent(), videos, store, torch.device("cpu"), clusters=5000, seed=3, segments=segments)
+
+
+@quick
+@pytest.mark.parametrize("scale", [1e-8, 1e5])
+def test_features_of_any_size_are_grouped_alike(scale: float, tmp_path: Path) -> None:
+    """Half precision ends at 65,504 and has few digits below 1e-4."""
+    store = made.features(tmp_path / "f.h5")
+    videos = [Video(f"s{n}", f"train{n}", (0, 9), (0,)) for n in range(12)]
+
+    class Scaled(torch.nn.Module):
+        def __init__(self, scale: float) -> None:
+            super().__init__()
+            self.scale = scale
+
+        def latent(self, rows: torch.Tensor) -> torch.Tensor:
+            return self.scale * rows.relu()
+
+    plain, found = (mine(Scaled(by), videos, store, torch.device("cpu"), clusters=3, seed=3) for by in (1, scale))
+    assert found.loss == pytest.approx(scale**2 * plain.loss, rel=0.02)
+    with pytest.raises(WorkError, match="latent features too great to be grouped"):
+        mine(Scaled(1e30), videos, store, torch.device("cpu"), clusters=3, seed=3)
 
 
 @quick
@@ -91,45 +110,10 @@ def test_what_is_mined_is_kept_for_a_run_that_goes_on(tmp_path: Path) -> None:
 
 # ---- rounds ---------------------------------------------------------------------------------------------------------
 
-SMALL = {"latent": 12, "clusters": 10, "rounds": 2, "proposals": True, "dropout": 0.3}
-SHORT = {"steps": 12, "batch": 8, "validate_every": 4, "log_every": 1, "workers": 0, "device": "cpu"}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The embedded corpus: manifests, features, words."""
-
-    corpus: Path
-    trimmed: Manifest
-    weak: Manifest
-    features: Path
-    words: Path
-
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    folder = tmp_path_factory.mktemp("what2when")
-    for name, data in files().items():
-        path = folder / "corpus" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    thumos, target = folder / "corpus" / "thumos", {"target": "thumos14"}
-    source = {"source": folder / "corpus" / "kinetics.csv"}
-    trimmed = build_dataset(
-        "what2when", [thumos / "annotations_test"], folder / "trimmed", options=target, tables=source
-    )
-    weak = build_dataset("what2when", [thumos], folder / "weak", protocol="weak", options=target)
-    simulate_words(trimmed.folder, folder / "words.npz")
-    for manifest in (trimmed, weak):
-        simulate_features(manifest.folder, folder / f"{manifest.folder.name}.h5", options={"dim": 16, "noise": 1})
-    return Stage(folder / "corpus", trimmed, weak, folder / "trimmed.h5", folder / "words.npz")
-
-
-def method(stage: Stage, **changes: Any) -> Method:
-    options = {**SMALL, "words": str(stage.words), **changes}
-    found = Method(Options(**options), 3, FeatureStore(stage.features), replace(Method.defaults, **SHORT))
-    found.vocabularies = stage.trimmed.vocabularies
-    return found
+    return made_stage(tmp_path_factory.mktemp("what2when"))
 
 
 class Cut(Exception):
@@ -181,26 +165,42 @@ def test_a_run_that_is_cut_off_in_any_round_goes_on_to_the_same_bits(stage: Stag
     later.training = replace(later.training, steps=16)
     with pytest.raises(InputError, match="mined after another number of steps; found 16; expected 12"):
         later.fit(train, [], Folder(run))
+    method(stage).fit(train, [], Folder(run))  # it was refused before anything was changed
+    assert weights(run) == weights(whole)
 
 
 @quick
 def test_what_is_loaded_answers_as_what_was_fitted(stage: Stage, tmp_path: Path) -> None:
-    fitted = method(stage)
+    words = tmp_path / "words.npz"
+    words.write_bytes(stage.words.read_bytes())
+    fitted = method(stage, words=str(words))
     fitted.fit(stage.trimmed.samples("train")[:60], [], Folder(tmp_path))
     questions = [sample.question() for sample in stage.trimmed.samples("test")[:6]]
     answers = list(fitted.predict(questions))
-    loaded = method(stage, words="gone")  # of the classes that it was trained for, the words are not asked again
-    loaded.load(tmp_path / "best.safetensors")
-    assert list(loaded.predict(questions)) == answers
-    assert [next(loaded.predict([question])) for question in questions[::-1]] == answers[::-1]
+    words.unlink()
+
+    def loaded(words: Path = words, **vocabularies: Any) -> Method:
+        found = method(stage, words=str(words))
+        found.load(tmp_path / "best.safetensors")
+        found.vocabularies = vocabularies or found.vocabularies
+        return found
+
+    again = loaded()  # of the classes and words that it was trained for, the words are not asked again
+    assert list(again.predict(questions)) == answers
+    assert [next(again.predict([question])) for question in questions[::-1]] == answers[::-1]
+    assert list(loaded(target=[]).predict(questions)) == answers
     for question, answer in zip(questions, answers, strict=True):
         assert answer.labels is not None and set(answer.labels) <= set(stage.trimmed.vocabularies["target"])
         assert all(0 <= start < end for start, end, _ in answer.segments) and len(answer.segments) > 5
         assert question.id == answer.sample
-    other = method(stage)
-    other.load(tmp_path / "best.safetensors")
-    other.vocabularies = {"target": ["PoleVault"]}
-    assert {label for answer in other.predict(questions) for label in answer.labels or ()} == {"PoleVault"}
+    with pytest.raises(InputError, match=r"words\.npz"):
+        list(loaded(target=["PoleVault"]).predict(questions))
+    assert list(loaded(stage.words).predict(questions)) == answers
+    with np.load(stage.words) as page:
+        np.savez(tmp_path / "turned.npz", names=page["names"], vectors=page["vectors"][::-1])
+    assert list(loaded(tmp_path / "turned.npz").predict(questions)) != answers
+    once, twice = (list(loaded(stage.words, target=["PoleVault"] * n).predict(questions)) for n in (1, 2))
+    assert once == twice and {label for answer in once for label in answer.labels or ()} == {"PoleVault"}
     (tmp_path / "classes.json").unlink()
     with pytest.raises(InputError, match=r"classes\.json"):
         method(stage).load(tmp_path / "best.safetensors")
@@ -229,12 +229,21 @@ def test_what_is_refused_before_the_first_step(stage: Stage, tmp_path: Path) -> 
     train = stage.trimmed.samples("train")[:9]
     with pytest.raises(InputError, match=r"train/\S+: this method learns from the classes of videos; found 'no label'"):
         method(stage).check([*train, replace(train[0], label=None, targets=())], [])
+    strange = replace(train[0], label="archary", targets=())
+    with pytest.raises(InputError, match=r"train/\S+: unknown class: the manifest's vocabulary source lacks it; found"
+                       r" 'archary'.*Did you mean 'archery'"):  # fmt: skip
+        method(stage).check([*train, strange], [])
+    weak = method(stage, words="")
+    weak.provider, weak.vocabularies = FeatureStore(stage.features.with_name("weak.h5")), stage.weak.vocabularies
+    lines = stage.weak.samples("train")[:9]
+    with pytest.raises(InputError, match=r"the manifest's vocabulary target lacks it; found 'Polo'"):
+        weak.check([*lines, replace(lines[0], labels=("Archery", "Polo"))], [])
     with pytest.raises(InputError, match="words: 6 of 6 classes that are asked for"):
         method(stage, words="").check(train, [])
     with pytest.raises(InputError, match=r"no-words\.npz"):
         method(stage, words="no-words.npz").check(train, [])
     with pytest.raises(InputError, match="clusters: more clusters than there is to group; found 9999"):
-        method(stage, clusters=9999).fit(train, [])
+        method(stage, clusters=9999).fit(train, [], watch=Watcher(1))
     for text, said in (
         ("{}", "format"),
         ('{"format": 1, "source": [], "target": []}', "pseudo"),

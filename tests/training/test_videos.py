@@ -32,8 +32,12 @@ def videos(seed: int, count: int, width: int = 6) -> list[Video]:
     ]
 
 
+def engine(**changes: Any) -> TrainOptions:
+    return TrainOptions(**{"redraw": False, "augment": 0.0, **changes})
+
+
 def plan(seed: int, count: int, pairs: int = 3, processes: int = 1, **options: Any) -> VideoPlan:
-    return VideoPlan(videos(seed, count), seed, TrainOptions(**{"batch": 12, **options}), pairs, processes)
+    return VideoPlan(videos(seed, count), seed, engine(**{"batch": 12, **options}), pairs, processes)
 
 
 @given(st.integers(0, 1000), st.integers(1, 40), st.integers(0, 8), st.sampled_from([1, 2, 3]))
@@ -63,7 +67,7 @@ def test_what_holds_of_every_batch(seed: int, count: int, pairs: int, processes:
 def test_pairs_of_a_class_come_to_one_process(processes: int) -> None:
     """Classes of two videos each, so that a pair is no accident."""
     own = [Video(f"s{n}", f"v{n}", (0, 5), (n // 2,)) for n in range(60)]
-    made_plan = VideoPlan(own, 0, TrainOptions(batch=12), 4, processes)
+    made_plan = VideoPlan(own, 0, engine(batch=12), 4, processes)
     shared = 0
     for step in range(50):
         batch = made_plan.batch(step)
@@ -71,32 +75,36 @@ def test_pairs_of_a_class_come_to_one_process(processes: int) -> None:
             seen = Counter(video.classes[0] for video in batch[rank::processes])
             shared += sum(count == 2 for count in seen.values())
     assert shared > 0.85 * 4 * 50  # now and then two pairs are of one class
-    none = VideoPlan([Video(f"s{n}", f"v{n}", (0, 5), (n,)) for n in range(9)], 0, TrainOptions(batch=4), 2)
+    none = VideoPlan([Video(f"s{n}", f"v{n}", (0, 5), (n,)) for n in range(9)], 0, engine(batch=4), 2)
     assert none.pairs == 0 and len(none.batch(0)) == 4
 
 
 def test_every_class_and_every_crop_comes_about_equally_often() -> None:
     """Pairs are of a drawn class, however many videos it has; the rest are any videos."""
     own = [Video(f"s{n}", f"v{n}", (0, 9), (0 if n < 2 else 1,)) for n in range(100)]
-    rare = Counter(
-        any(v.classes == (0,) for v in VideoPlan(own, 1, TrainOptions(batch=2), 1).batch(s)) for s in range(300)
-    )
+    rare = Counter(any(v.classes == (0,) for v in VideoPlan(own, 1, engine(batch=2), 1).batch(s)) for s in range(300))
     assert 110 < rare[True] < 190
-    plain = Counter(v.id for s in range(300) for v in VideoPlan(own, 1, TrainOptions(batch=10), 0).batch(s))
+    plain = Counter(v.id for s in range(300) for v in VideoPlan(own, 1, engine(batch=10), 0).batch(s))
     assert len(plain) == 100 and max(plain.values()) < 70 and min(plain.values()) > 8
-    crops = Counter(v.window for s in range(300) for v in VideoPlan(own, 1, TrainOptions(batch=10, rows=7), 0).batch(s))
+    crops = Counter(v.window for s in range(300) for v in VideoPlan(own, 1, engine(batch=10, rows=7), 0).batch(s))
     assert set(crops) == {(0, 7), (1, 8), (2, 9)} and min(crops.values()) > 850
 
 
 def test_pseudo_labels_take_the_place_of_classes_in_pairs() -> None:
     own = [Video(f"s{n}", f"v{n}", (0, 5), (0,), (n % 30,)) for n in range(60)]
-    made_plan = VideoPlan(own, 0, TrainOptions(batch=2), 1)
+    made_plan = VideoPlan(own, 0, engine(batch=2), 1)
     assert all(len({video.pseudo for video in made_plan.batch(step)}) == 1 for step in range(30))
 
 
 def test_epochs_bound_the_steps() -> None:
     assert plan(0, 30, batch=10, steps=100, epochs=2).options.steps == 6
     assert plan(0, 30, batch=10, steps=100).options.steps == 100
+
+
+@pytest.mark.parametrize("name", ["redraw", "augment", "patience"])
+def test_an_option_that_nothing_here_reads_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}: this method has no use for it; found (True|1)"):
+        plan(0, 30, **{name: True if name == "redraw" else 1})
 
 
 # ---- lines ----------------------------------------------------------------------------------------------------------

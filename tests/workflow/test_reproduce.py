@@ -247,3 +247,18 @@ def test_a_cell_that_was_killed_in_training_goes_on(tmp_path: Path) -> None:
     reproduce("activity-ibal", out, size="tiny", only=["flp"], say=said.append)
     assert said == ["flp, seed 0"] and (folder / "report.json").exists()
     assert (folder / "best.safetensors").read_bytes() == before
+
+
+def test_what_a_killed_job_left_half_written_is_removed(again: Path) -> None:
+    (again / ".features-full.h5.tmp-0123abcd").write_bytes(b"half")
+    folder = again / "cells" / "random" / ".seed-0.tmp-0123abcd"
+    folder.mkdir()
+    (folder / ".predictions.jsonl.tmp-4567cdef").write_bytes(b"half")
+    before = made(again)
+    reproduce("relocalization", again, size="tiny", only=CELLS)
+    assert not list(again.rglob(".*")) and made(again) == before
+
+
+def test_a_target_of_no_path_is_refused() -> None:
+    with pytest.raises(InputError, match="which target is this"):
+        grouped(PLANS["what2when"], ["thumos14="])

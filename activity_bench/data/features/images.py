@@ -7,14 +7,13 @@ centre x, centre y, width, height, of an image whose sides are 1) and `global` (
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from activity_bench.data import canonical
 from activity_bench.data.features import words
@@ -25,6 +24,7 @@ from activity_bench.errors import InputError, unknown
 IMAGES, NAMES, SUMS = "images", "index/images", "index/image_sha256"
 PARTS = ("regions", "boxes", "global")
 BOX = 4
+LEAST, MOST = 1e-6, 1e6  # sides of a box, and how far it lies: what differs by more has no ratio worth a logarithm
 Frame = tuple[str, float]  # a video and a second
 
 
@@ -70,12 +70,20 @@ class ImageStore:
                 "frame", frame_name(video, time), [frame_name(*frame) for frame in self._sums], file=self.path
             )
         name = f"{IMAGES}/{frame_name(video, time)}"
+        _check_shapes(self._shapes(name), self._sizes, name, self.path)
         with damage(self.path, name):
-            found = Image(*(np.asarray(self._whole(f"{name}/{part}"), np.float32) for part in PARTS))
-        if found.regions.ndim != 2 or found.boxes.shape != (len(found.regions), BOX) or found.whole.ndim != 1:
-            raise Damaged("not regions, boxes and a vector", file=self.path, field=name,
-                          found=[array.shape for array in found])  # fmt: skip
-        return found
+            found = Image(*(self._whole(f"{name}/{part}") for part in PARTS))
+        return _check_numbers(found, name, self.path)
+
+    @cached_property
+    def _sizes(self) -> tuple[int, ...]:
+        """Numbers of a region and of a whole image: all are like the first."""
+        name = f"{IMAGES}/{frame_name(*self.frames()[0])}"
+        return _check_shapes(self._shapes(name), None, name, self.path)
+
+    def _shapes(self, name: str) -> list[tuple[int, ...]]:
+        with damage(self.path, name):
+            return [self._hdf5.place(f"{name}/{part}").shape for part in PARTS]
 
     def regions(self, video: str, time: float) -> int:
         """How many regions a frame has; nothing is read but the shape."""
@@ -92,8 +100,8 @@ class ImageStore:
         """Close this process's handle; the next reading opens the file again."""
         self._hdf5.close()
 
-    def _whole(self, name: str) -> NDArray[Any]:
-        return self._hdf5.rows(name, 0, self._hdf5.place(name).shape[0])
+    def _whole(self, name: str) -> Rows:
+        return np.asarray(self._hdf5.rows(name, 0, self._hdf5.place(name).shape[0]), np.float32)
 
 
 def has_images(file: Path) -> bool:
@@ -105,20 +113,50 @@ def has_images(file: Path) -> bool:
 def add_images(file: Path, items: Iterable[tuple[Frame, Image]]) -> int:
     """Put images into a store that nobody else knows yet (a draft); how many there were."""
     sums: dict[str, str] = {}
+    sizes: tuple[int, ...] | None = None
     with h5py.File(file, "r+", locking=False) as hdf5:
         group = hdf5.create_group(IMAGES)
         for (video, time), image in items:
             name = frame_name(video, time)
             if name in sums:
                 raise InputError("features of a frame given twice", field=name)
-            for part, array in zip(PARTS, image, strict=True):
-                words.check_finite(np.atleast_2d(array), f"{name}/{part}")
-                group.create_dataset(f"{name}/{part}", data=np.ascontiguousarray(array, "<f4"))
-            sums[name] = image_sum(image)
+            sizes = _check_shapes([np.shape(array) for array in image], sizes, name)
+            kept = _check_numbers(Image(*(np.ascontiguousarray(array, "<f4") for array in image)), name)
+            for part, array in zip(PARTS, kept, strict=True):
+                group.create_dataset(f"{name}/{part}", data=array)
+            sums[name] = image_sum(kept)
         names = sorted(sums, key=lambda name: _frame(name, file))
         hdf5.create_dataset(NAMES, data=names, dtype=h5py.string_dtype(), shape=(len(names),))
         hdf5.create_dataset(SUMS, data=np.array([sums[name] for name in names], "S64"))
     return len(sums)
+
+
+def _check_shapes(
+    shapes: Sequence[tuple[int, ...]], sizes: tuple[int, ...] | None, name: str, file: Path | None = None
+) -> tuple[int, ...]:
+    """Numbers of a region and of the whole; refused where regions, boxes and whole are none, or of other `sizes`."""
+    regions, boxes, whole = shapes
+    if len(regions) != 2 or boxes != (regions[0], BOX) or len(whole) != 1:
+        raise Damaged("not regions, boxes and a vector", file=file, field=name, found=list(shapes))
+    found = (regions[1], whole[0])
+    if sizes not in (None, found):
+        raise InputError("images of several sizes", file=file, field=name, found=found,
+                         expected=f"{sizes} numbers a region and of the whole")  # fmt: skip
+    return found
+
+
+def _check_numbers(image: Image, name: str, file: Path | None = None) -> Image:
+    """The image; refused where a number is not finite, or a box has no size: ratios of boxes are what networks read."""
+    for part, array in zip(PARTS, image, strict=True):
+        if not np.isfinite(array).all():
+            words.check_finite(np.atleast_2d(array), f"{name}/{part}", file)  # which row
+    boxes = image.boxes
+    usable = (np.abs(boxes) <= MOST).all(axis=1) & (boxes[:, 2:] >= LEAST).all(axis=1)  # (m,)
+    if not usable.all():
+        row = int(usable.argmin())
+        raise InputError("not a box", file=file, field=f"{name}/boxes, row {row}", found=boxes[row].tolist(),
+                         expected=f"centre x, centre y, width, height, the last two above {LEAST:g}")  # fmt: skip
+    return image
 
 
 def frame_name(video: str, time: float) -> str:

@@ -37,17 +37,23 @@ def co_activity_loss(latent: Tensor, activations: Tensor, mask: Tensor, classes:
     The mean over couples of the batch's videos and classes that both have, as released; 0 where no two share any.
     (B, N, l), (B, N, C), (B, N), (B, C) -> ()
 
-    Only the P couples of a video and a class that it has are ever looked at.
+    Only the P couples of a video and a class that it has are ever looked at; Q is the most classes that a video has.
     """
     video, label = classes.nonzero(as_tuple=True)  # (P,) each
     same = (label[:, None] == label) & (video[:, None] != video)  # (P, P): two videos, one class
     real = mask[video]  # (P, N)
     with torch.autocast(latent.device.type, enabled=False):  # a margin of cosines is no place for half precision
         kind = torch.promote_types(latent.dtype, torch.float32)
-        rows, values = latent.to(kind)[video], activations.to(kind)[video, :, label]  # (P, N, l), (P, N)
+        rows, values = latent.to(kind), activations.to(kind)[video, :, label]  # (B, N, l), (P, N)
         active = values.masked_fill(~real, float("-inf")).softmax(1)  # (P, N), Eq. 6
         rest = (1 - active).masked_fill(~real, 0.0) / (real.sum(1, keepdim=True) - 1).clamp(min=1)  # (P, N), Eq. 7
-        high, low = (nn.functional.normalize((w[:, None] @ rows)[:, 0], dim=1, eps=EPSILON) for w in (active, rest))
+        counts = video.bincount(minlength=len(mask))  # (B,)
+        place = torch.arange(len(video), device=mask.device) - (counts.cumsum(0) - counts)[video]  # (P,), below Q
+        tables = (
+            weights.new_zeros(len(mask), int(counts.max()), mask.shape[1]).index_put((video, place), weights)
+            for weights in (active, rest)
+        )  # (B, Q, N) each: a video's rows are read once for all its classes
+        high, low = (nn.functional.normalize((t @ rows)[video, place], dim=1, eps=EPSILON) for t in tables)  # (P, l)
         near, far = 1 - high @ high.T, 1 - high @ low.T  # (P, P): far[i, j] is i's activity from j's rest
         hinge = nn.functional.relu(near - far + MARGIN)  # both of Eq. 9's terms: one at [i, j], the other at [j, i]
     return (hinge * same).sum() / same.sum().clamp(min=1)

@@ -7,7 +7,7 @@ row and have 1, 2, … K times `stride` rows. Grids of proposals are (B, N, K): 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 
 class SequenceEncoder(nn.Module):
@@ -47,11 +47,15 @@ def proposal_labels(first: Tensor, last: Tensor, rows: int, lengths: int, stride
 def multi_label_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     """Weighted cross entropy of every proposal: for each length the right ones weigh as much as the wrong ones in all.
 
-    The shares are the batch's, smoothed by one right and one wrong proposal more; SST takes those of its training set.
+    The shares are the batch's, in all processes that share it, smoothed by one right and one wrong proposal more; SST
+    takes those of its training set.
     The mean over a sample's proposals, then over samples. (B, N, K) each -> ()
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    right = ((labels & valid).sum((0, 1)) + 1) / (valid.sum((0, 1)) + 2)  # (K,)
+    counts = torch.stack(((labels & valid).sum((0, 1)), valid.sum((0, 1))))  # (2, K)
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(counts)
+    right = (counts[0] + 1) / (counts[1] + 2)  # (K,)
     each = (1 - right) * labels * nn.functional.logsigmoid(logits) + right * ~labels * nn.functional.logsigmoid(-logits)
     return -((each * valid).sum((1, 2)) / valid.sum((1, 2)).clamp(min=1)).mean()
 

@@ -44,7 +44,7 @@ WHAT2WHEN = Plan(
         *(cell for target in TARGETS for cell in _modes(target, "Table 1")),
         _cell("fixed-length", "thumos14", "Section 4.1", "fixed-length segments", segments="fixed", mode="mined",
               proposals=True),
-        *(_cell(f"clusters-{n}", "thumos14", "Figure 5", "", mode="mined", clusters=n) for n in (100, 1000)),
+        *(_cell(f"clusters-{n}", "thumos14", "Figure 5", "", mode="mined", clusters=n) for n in (50, 200, 1000)),
         *(_cell(f"rounds-{n}", "thumos14", "Figure 6", "", mode="mined", rounds=n) for n in (1, 2)),
         *(_cell(f"merge-{most}", "thumos14", "Figure 7", "", "", "mined", proposals=True, merge=merge)
           for most, merge in ((1, "1"), (3, "1 2 3"), (4, "1 2 3 4"))),
@@ -60,15 +60,15 @@ WHAT2WHEN = Plan(
         *((f"{target}-mined{kind}", f"{target}-mined-proposals{kind}") for target, kind in TRIPLES),
         ("thumos14-fixed-length", "thumos14-mined-proposals"),
         ("thumos14-baseline", "thumos14-rounds-1"), ("thumos14-rounds-1", "thumos14-rounds-2"),
-        ("thumos14-clusters-100", "thumos14-mined"), ("thumos14-clusters-1000", "thumos14-mined"),
+        *((f"thumos14-clusters-{n}", "thumos14-mined") for n in (50, 200, 1000)),
         ("thumos14-mined", "thumos14-merge-1"), ("thumos14-merge-1", "thumos14-mined-proposals"),
         *((f"{target}-wtalc-weak", f"{target}-proposals-weak") for target in WEAK),
     ),
     sizes={
         "tiny": Size({"dim": 16}, {"steps": 4, "batch": 8, "workers": 0}, 1, {"actionbytes": {"latent": 16}}),
         "small": Size(
-            {"dim": 128}, {"steps": 1000, "batch": 64, "workers": 1}, 1, {"actionbytes": {"latent": 256, "pairs": 8}},
-            {"train": 0.3},
+            {"dim": 128}, {"steps": 1000, "batch": 64, "workers": 1}, 1,
+            {"actionbytes": {"latent": 256, "pairs": 8, "clusters": 100}}, {"train": 0.3},
         ),
         "paper": Size({"dim": 2048}, {}, 3),
     },

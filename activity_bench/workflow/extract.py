@@ -1,0 +1,217 @@
+"""extract-features: the features of many videos, made by workers that may die, in a job that may be killed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from activity_bench.data import manifest as manifests
+from activity_bench.data.disk import open_read
+from activity_bench.data.features import parts_folder
+from activity_bench.data.features.parts import part_name
+from activity_bench.data.features.words import DTYPES
+from activity_bench.data.lock import alone
+from activity_bench.errors import InputError, WorkError, unknown
+from activity_bench.features.decode import DECODERS
+from activity_bench.features.jobs import Job, Limits
+from activity_bench.features.ledger import ledger_of
+from activity_bench.features.units import PRESETS
+from activity_bench.features.worker import Task
+from activity_bench.workflow.run import Progress, silent
+
+ENGINES = ("local",)  # who starts the workers
+SUFFIXES = (  # of files that are taken for videos
+    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
+    ".vob", ".webm", ".wmv",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What came of a job: where the features are, of how many videos, and how many failed for what."""
+
+    file: Path
+    packed: bool  # else the parts wait for other shards
+    videos: int
+    done: int
+    failed: Mapping[str, int]
+    ledger: Path
+    notes: tuple[str, ...]
+
+
+def extract_features(
+    videos: Path | str,
+    backbone: str,
+    out: Path | str,
+    *,
+    weights: Path | str | None = None,
+    random_weights: bool = False,
+    decoder: str = "auto",
+    units: str | None = None,
+    fps: float | None = None,
+    window: int | None = None,
+    stride: int | None = None,
+    own_rate: bool = False,
+    dtype: str = "float32",
+    manifest: Path | str | None = None,
+    workers: int | None = None,
+    engine: str = "local",
+    limit: float = 3600.0,
+    memory: int = 4096,
+    retry_failed: bool = False,
+    shard: str | None = None,
+    device: str = "cpu",
+    batch: int = 8,
+    progress: Progress = silent,
+    tell: Callable[[str], object] = lambda text: None,
+) -> Extracted:
+    """Features of the videos in a folder (those that `manifest` names), in one file; `tell` hears of each failure.
+
+    What is done stays done: the same call again does what is left. Failures stand in the ledger, and are tried again
+    with `retry_failed`. `limit` is seconds a video, `memory` megabytes a worker.
+
+    >>> extract_features("videos", "c3d-fc6", "features.h5", weights="c3d.pth").done
+    """
+    out, workers = Path(out), _cores() if workers is None else workers
+    _check_numbers(fps=fps, window=window, stride=stride, workers=workers, limit=limit, memory=memory, batch=batch)
+    names = {
+        "decoder": (decoder, DECODERS),
+        "dtype": (dtype, DTYPES),
+        "engine": (engine, ENGINES),
+        "units": (units, PRESETS),
+    }
+    for name, (value, table) in names.items():
+        if value is not None and value not in table:
+            raise unknown(name, value, table, field=f"--{name}")
+    part = None if shard is None else _shard(shard)
+    _check_weights(weights, random_weights)
+    chosen, notes = _chosen(Path(videos), None if manifest is None else Path(manifest))
+    if part is not None:
+        chosen = {video: path for video, path in chosen.items() if _hash(video) % part[1] == part[0]}
+    task = Task(
+        str(out), backbone, None if weights is None else str(weights), random_weights, device, batch, decoder, units,
+        fps, window, stride, own_rate, dtype,
+    )  # fmt: skip
+    with _folder(out) as folder, nullcontext() if part else alone(folder, "extraction"):
+        with Job(task, chosen, workers, Limits(limit, memory << 20), retry_failed) as job:
+            for outcome in progress(job.run(), len(job.left), backbone):
+                if outcome.failure:
+                    tell(f"{outcome.video}: {outcome.failure.message}")
+        if part is None:
+            job.finish()
+    done, ledger = sum(video in job.done for video in chosen), ledger_of(out)
+    if chosen and not done:
+        raise WorkError("no video gave features", file=ledger, hint="Try again what failed with --retry-failed.")
+    failed = Counter(failure.kind for video, failure in job.failures.items() if video in chosen)
+    notes += [f"a broken part was thrown away and made anew: {text}" for text in job.discarded]
+    return Extracted(out, part is None, len(chosen), done, dict(sorted(failed.items())), ledger, tuple(notes))
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_numbers(**given: float | None) -> None:
+    for name, value in given.items():
+        if value is not None and not 0 < value < float("inf"):
+            raise InputError("not a number above 0", field=f"--{name}", found=value)
+
+
+def _check_weights(weights: Path | str | None, random_weights: bool) -> None:
+    if (weights is None) != random_weights:
+        raise InputError(
+            "features want weights", field="--weights",
+            expected="either --weights FILE, or --random-weights to try a pipeline",
+        )  # fmt: skip
+    if weights is not None:
+        open_read(Path(weights)).close()
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """`2/8` as (1, 8)."""
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise InputError("not a shard", field="--shard", found=text, expected="1/8 to 8/8, for the first of eight")
+    return int(found[1]) - 1, int(found[2])
+
+
+def _hash(video: str) -> int:
+    """A video's number among the shards: by its id, so that a new video moves no other."""
+    return int(part_name(video)[:8], 16)
+
+
+def _chosen(folder: Path, manifest: Path | None) -> tuple[dict[str, Path], list[str]]:
+    """The videos to do, by the name that their features will have."""
+    paths, notes = _listed(folder)
+    if manifest is None:
+        for name in paths:
+            part_name(name)  # no id is refused in the middle of the night
+        return paths, notes
+    wanted = _named(manifest)
+    found = {
+        video: path for video in wanted
+        if (path := paths.get(video) or paths.get(f"v_{video}") or paths.get(video.removeprefix("v_")))
+    }  # fmt: skip
+    if not found:
+        raise InputError("no video here is named by the manifest", file=folder, found=next(iter(paths)),
+                         expected=f"{wanted[0]}, for one")  # fmt: skip
+    if missing := [video for video in wanted if video not in found]:
+        some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        notes.append(f"{len(missing):,} of {len(wanted):,} videos of the manifest are not in {folder}: {some}")
+    return found, notes
+
+
+def _listed(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The videos in a folder and below it, by their stem; by their whole name where two have one stem."""
+    if not folder.is_dir():
+        raise InputError("no such folder", file=folder, field="--videos")
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
+    paths = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not paths:
+        raise InputError("no videos in this folder", file=folder, field="--videos",
+                         expected="files that end in " + ", ".join(sorted(SUFFIXES)))  # fmt: skip
+    notes = (
+        [f"{len(files) - len(paths):,} files have no video's ending: not looked at"] if len(files) > len(paths) else []
+    )
+    stems = Counter(path.stem for path in paths)
+    found: dict[str, Path] = {}
+    for path in paths:
+        name = path.stem if stems[path.stem] == 1 else path.name
+        if name in found:
+            raise InputError("two videos of one name", file=path, found=str(found[name]), expected="each name once")
+        found[name] = path
+    if shared := [stem for stem, count in stems.items() if count > 1]:
+        notes.append(f"several files are called {shared[0]}: their features have the whole name")
+    return found, notes
+
+
+def _named(manifest: Path) -> Sequence[str]:
+    """Every video that a manifest names: those that are searched, and those that are asked with."""
+    opened = manifests.load(manifest)
+    names: set[str] = set()
+    for split in opened.splits:
+        for sample in opened.samples(split):
+            names.add(sample.video.id)
+            if (asked := getattr(sample.query, "video", None)) is not None:
+                names.add(asked)
+    return sorted(names)
+
+
+@contextmanager
+def _folder(out: Path) -> Iterator[Path]:
+    """The folder of the parts, which does not stay if it is left empty."""
+    folder = parts_folder(out)
+    if out.is_dir():
+        raise InputError("this is a folder, and a file is to be written here", file=out)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,129 @@
+"""extract-features as a user calls it: exit codes, what is said, and every wrong option named before any work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activity_bench.data.features import open_features
+from activity_bench.simulation.clips import ClipsOptions, encode, plan
+from activity_bench.workflow.build import build_dataset
+from tests.conftest import Invoked
+
+TINY = ["--backbone", "tests.features.tiny:Tiny", "--random-weights", "--workers", "1", "--stride", "16"]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three rendered clips, one under the name that ActivityNet's files have, and one file that is none."""
+    folder = tmp_path_factory.mktemp("clips") / "videos"
+    folder.mkdir()
+    for clip, name in zip(plan(ClipsOptions())[:3], ("one", "v_two", "three"), strict=True):
+        (folder / f"{name}.mp4").write_bytes(encode(clip, 0))
+    (folder / "broken.mp4").write_bytes(b"\0" * 100)
+    return folder
+
+
+@pytest.mark.check
+def test_features_of_a_folder(videos: Path, tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
+    out = tmp_path / "features.h5"
+    said = invoke("extract-features", "--videos", videos, "--out", out, *TINY, "--dtype", "float16", code=0)
+    assert said.out == f"{out}\n"
+    assert "3 of 4 videos have features" in said.err
+    assert f"1 failed (1 not a video): {out}.failures.jsonl" in said.err
+    assert "broken.mp4: not a video: " in said.err
+    store = open_features(out)
+    assert store.ids() == ["one", "three", "v_two"]
+    assert (store.timing.fps, store.timing.stride, store.attributes.dtype) == (25.0, 16, "float16")
+    line = json.loads(Path(f"{out}.failures.jsonl").read_text())
+    assert line.keys() == {"video", "kind", "message", "attempts", "seconds"}
+    before = out.read_bytes()
+    invoke("extract-features", "--videos", videos, "--out", out, *TINY, "--dtype", "float16", code=0)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.check
+def test_the_videos_of_a_manifest(videos: Path, tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
+    found = [{"label": "Diving", "segment": [0.5, 1.0]}]
+    database = {
+        name: {"subset": "validation", "duration": 4.0, "annotations": found} for name in ("two", "three", "elsewhere")
+    }
+    (tmp_path / "truth.json").write_text(json.dumps({"database": database}))
+    build_dataset("detection", [tmp_path / "truth.json"], tmp_path / "manifest")
+    out, named = tmp_path / "features.h5", ["--manifest", tmp_path / "manifest"]
+    said = invoke("extract-features", "--videos", videos, "--out", out, *TINY, *named, code=0)
+    assert open_features(out).ids() == ["three", "two"]
+    assert "1 of 3 videos of the manifest are not in" in said.err
+
+
+@pytest.mark.check
+def test_nothing_succeeding_is_exit_1(tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"")
+    said = invoke("extract-features", "--videos", tmp_path / "videos", "--out", tmp_path / "f.h5", *TINY, code=1)
+    assert "no video gave features" in said.err
+    assert json.loads((tmp_path / "f.h5.failures.jsonl").read_text())["kind"] == "empty"
+
+
+WRONG: list[tuple[list[Any], str]] = [
+    (["--decoder", "pyva"], "--decoder: unknown decoder; found 'pyva'. Did you mean 'pyav'?"),
+    (["--units", "c3"], "--units: unknown units; found 'c3'. Did you mean 'c3d'?"),
+    (["--dtype", "float64"], "--dtype: unknown dtype"),
+    (["--engine", "ray"], "--engine: unknown engine; found 'ray'. There is: local."),
+    (["--fps", "0"], "--fps: not a number above 0; found 0"),
+    (["--fps", "nan"], "--fps: not a number above 0; found nan"),
+    (["--window", "-1"], "--window: not a number above 0"),
+    (["--stride", "0"], "--stride: not a number above 0"),
+    (["--workers", "0"], "--workers: not a number above 0"),
+    (["--batch", "0"], "--batch: not a number above 0"),
+    (["--limit", "inf"], "--limit: not a number above 0"),
+    (["--memory", "0"], "--memory: not a number above 0"),
+    (["--shard", "3/2"], "--shard: not a shard; found '3/2'"),
+    (["--shard", "0/2"], "--shard: not a shard"),
+    (["--weights", "w.pth"], "--weights: features want weights"),
+    (["--manifest", "nowhere"], "nowhere"),
+]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("words", "message"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
+def test_a_wrong_option_is_named(words: list[Any], message: str, videos: Path, tmp_path: Path, invoke: Any) -> None:
+    said = invoke("extract-features", "--videos", videos, "--out", tmp_path / "f.h5", *TINY, *words, code=2)
+    assert message in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.quick
+def test_weights_are_asked_for(videos: Path, tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
+    asked = ["extract-features", "--videos", videos, "--out", tmp_path / "f.h5", "--backbone", "c3d-fc6"]
+    assert "--random-weights" in invoke(*asked, code=2).err
+    assert "no such file" in invoke(*asked, "--weights", tmp_path / "c3d.pth", code=2).err
+
+
+@pytest.mark.quick
+def test_wrong_folders_are_named(videos: Path, tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
+    for folder, message in ((tmp_path / "none", "no such folder"), (tmp_path, "no videos in this folder")):
+        said = invoke("extract-features", "--videos", folder, "--out", tmp_path / "f.h5", *TINY, code=2)
+        assert message in said.err
+    said = invoke("extract-features", "--videos", videos, "--out", tmp_path, *TINY, code=2)
+    assert "this is a folder" in said.err
+
+
+@pytest.mark.check
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        ("c3d-fc8", "unknown backbone; found 'c3d-fc8'. Did you mean"),
+        ("tests.features.tinny:Tiny", "no such backbone: No module named 'tests.features.tinny'"),
+        ("tests.features.tiny:NOT_A_BACKBONE", "no such backbone"),
+        ("vgg16-regions", "does not read clips of pictures"),
+    ],
+)
+def test_a_wrong_backbone_is_named(backbone: str, message: str, videos: Path, tmp_path: Path, invoke: Any) -> None:
+    given = ["--out", tmp_path / "f.h5", "--backbone", backbone, "--random-weights"]
+    assert message in invoke("extract-features", "--videos", videos, *given, code=2).err
+    assert list(tmp_path.iterdir()) == []
