@@ -77,6 +77,7 @@ COMMANDS = {
     "leaderboard": "activity_bench.cli.leaderboard:leaderboard",
     "export": "activity_bench.cli.export:export",
     "import": "activity_bench.cli.import_:import_",
+    "extract-features": "activity_bench.cli.extract_features:extract_features",
     "simulate": "activity_bench.cli.simulate:simulate",
     "reproduce": "activity_bench.cli.reproduce:reproduce",
     "list": "activity_bench.cli.names:names",

@@ -8,16 +8,14 @@ What the paper leaves open, and what was chosen:
 
 - l, the number of latent concepts: 2,048, as many as the features have numbers, as in W-TALC's released code. As there,
   too: dropout 0.7, Glorot-uniform weights, both losses weighed alike, margin 0.5, batches of 10 videos of which 3 pairs
-  share a class, windows cropped to 750 rows in training. Its weight decay (5e-4) is left out.
+  share a class, windows cropped to 750 rows in training, k rounded up. Its weight decay (5e-4) is left out.
 - Co-activity is asked of all couples of a batch's videos that share a class, not of the drawn pairs alone.
-- k is an eighth of the length, rounded up.
 - The transfer layer sees the activations of pseudo-classes as constants: the localisation model is trained "on
   pseudo-labels". Both losses are added.
 - A round of mining keeps the latent projection, and begins classifier and transfer layer anew: the number of a cluster
   means nothing in another round. Steps are not stated: 5,000 a round.
 - The percentile is that of a video's own changes. Mining has p = 50 for every target; the set for ActivityNet 1.2 is of
   its proposals (`percentile`): in a clip of 18 rows it would leave no ActionByte. A clip without one is one piece.
-- k-means: `training/blocks/kmeans.py`.
 - Affinities weigh the activations of the five classes most like the one asked for (`nearest`).
 - Classes below the mean confidence are left out, as the paper says; W-TALC's released code leaves out those below 0.
 - A segment's score is W-TALC's released one; a proposal has its mean activation for the greatest. NMS at IoU 0.5.
@@ -49,12 +47,13 @@ from activity_bench.training.blocks.mil import co_activity_loss, k_max_loss
 from activity_bench.training.blocks.proposals import Found, localised, proposals
 from activity_bench.training.blocks.ranges import SHARE, SIZE, check
 from activity_bench.training.checkpoint import Folder, read_weights
+from activity_bench.training.clips import notes, placed
 from activity_bench.training.distributed import device_of, said_plainly
 from activity_bench.training.keeper import Job
 from activity_bench.training.method import TrainedMethod
-from activity_bench.training.mining import Mined, localisation_map, mine
+from activity_bench.training.mining import Mined, check_rounds, localisation_map, mine, round_of
 from activity_bench.training.options import TrainOptions
-from activity_bench.training.transfer import Classes, affinity, nearest
+from activity_bench.training.transfer import Classes, affinity, asked, left_out, nearest
 from activity_bench.training.videos import MinedBatch, Video, VideoPlan, answered, collate_videos, video_of
 from activity_bench.training.watch import Silent, Watch
 from activity_bench.types import Prediction, Sample
@@ -90,9 +89,8 @@ class Options:
         check(self, rounds=(0, 1000), clusters=SIZE, latent=SIZE, mine_percentile=(0, 100), dropout=(0, 0.999),
               co_activity=SHARE, pairs=(0, 1e6), nearest=(0, 1e6), overlap=(0.01, 1))  # fmt: skip
         if not all(0 <= p <= 100 for p in self.percentiles):
-            raise InputError(
-                "out of range", field="percentile", found=self.percentile, expected="percentiles, 0 to 100"
-            )
+            raise InputError("out of range", field="percentile", found=self.percentile,
+                             expected="percentiles, 0 to 100")  # fmt: skip
         if not all(m == int(m) and 1 <= m <= 1000 for m in _numbers("merge", self.merge)):
             raise InputError("out of range", field="merge", found=self.merge, expected="whole numbers, 1 to 1000")
 
@@ -202,6 +200,11 @@ class Method(TrainedMethod):
 
     # ---- learning ---------------------------------------------------------------------------------------------------
 
+    def check_questions(self, samples: Sequence[Sample]) -> None:
+        """Training clips may have the features of cut clips; then they are read as such from here on."""
+        self.provider = placed(samples, self.provider)
+        super().check_questions(samples)
+
     def plan(self, train: Sequence[Sample]) -> VideoPlan:
         """Which videos a step learns from, before anything is mined; classes that cannot be asked for are named."""
         classes = self._classes(train)
@@ -215,10 +218,10 @@ class Method(TrainedMethod):
     def _classes(self, train: Sequence[Sample]) -> Classes:
         """What is learnt and asked for; nothing is mined where training lines state the classes of untrimmed videos."""
         mines = self.options.mode == "mined" and self.options.rounds and not any(sample.labels for sample in train)
-        return Classes.of(train, self.vocabularies, self.options.clusters if mines else 0)
+        return Classes.of(train, self.vocabularies, self.options.clusters if mines else 0, self.options.words)
 
     def _affinity(self, classes: Classes, target: Sequence[str]) -> Tensor:
-        return torch.from_numpy(affinity(classes.source, tuple(target), self.options.words)).float()  # (C, T)
+        return torch.from_numpy(affinity(classes.source, target, self.options.words)).float()  # (C, T)
 
     def _videos(self, train: Sequence[Sample], classes: Classes) -> list[Video]:
         places = {label: place for place, label in enumerate(classes.source)}
@@ -246,21 +249,21 @@ class Method(TrainedMethod):
         self.classes = self._classes(train)
         videos, rounds = self._videos(train, self.classes), self.options.rounds if self.classes.pseudo else 0
         history: list[dict[str, Any]] = []
-        with (
-            self.joined(),
-            said_plainly(self.training),
-            torch.random.fork_rng([device] if device.type == "cuda" else []),
-        ):
+        forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
+        with self.joined(), said_plainly(self.training), forked:
+            say = watch.note if self.processes.writes else Silent().note
+            for said in filter(None, (notes(self.provider), left_out(self.classes))):
+                say(said)
+            check_rounds(folder, rounds, videos, self._plan(videos, 0).options.steps, self.options)
             if folder is not None:
                 self.first(lambda: self.classes.write(folder.path))
             network = self._made(0)
             network.affinity.copy_(self._affinity(self.classes, self.classes.target))
             for number in range(rounds + 1):
-                inner = folder and Folder(folder.path / f"round-{number}")
+                inner = folder and round_of(folder, number)
                 mined = self._mined(network, videos, number, history, inner) if number else None
                 if mined is not None:
-                    if self.processes.writes:
-                        watch.note(f"round {number} of {rounds}: {mined}")
+                    say(f"round {number} of {rounds}: {mined}")
                     network, videos = self._made(number, network), mined.taught(videos)
                 outcome = self._round(network, videos, number, inner, watch)
                 history.append({"round": number, "steps": outcome.state.step, "seconds": outcome.state.seconds,
@@ -270,10 +273,9 @@ class Method(TrainedMethod):
                     self.first(partial(folder.weights, name, network.state_dict()))
         return {
             "steps": sum(each["steps"] for each in history), "selected_step": history[-1]["steps"], "val_mIoU": None,
-            "rounds": history, "samples": len(videos), "batch": self._plan(videos, 0).size,
+            "rounds": history, "samples": len(videos), "batch": self._plan(videos, 0).size, "device": str(device),
             "classes": len(self.classes.source), "weights": sum(weight.numel() for weight in network.parameters()),
-            "device": str(device), "processes": self.processes.count,
-            "seconds": round(sum(each["seconds"] for each in history), 3),
+            "seconds": round(sum(each["seconds"] for each in history), 3), "processes": self.processes.count,
         }  # fmt: skip
 
     def _round(
@@ -325,8 +327,7 @@ class Method(TrainedMethod):
         with torch.device("meta"):
             network = self._sized(self.classes.pseudo)
         weights = read_weights(path, network)
-        device = device_of(self.training.device, self.processes)
-        network.to_empty(device=device).load_state_dict(weights)
+        network.to_empty(device=device_of(self.training.device, self.processes)).load_state_dict(weights)
         self.trained = network
 
     def predict(self, samples: Iterable[Sample]) -> Iterator[Prediction]:
@@ -334,14 +335,16 @@ class Method(TrainedMethod):
         if self.trained is None:
             raise InputError("this method is neither fitted nor loaded")
         self.trained.eval()
-        affinities: dict[str, Tensor | None] = {}
+        affinities: dict[str, tuple[tuple[str, ...], Tensor | None]] = {}
         for sample in samples:
-            asked = str(sample.query.vocabulary)
-            names = self.vocabularies.get(asked, self.classes.target)
-            if asked not in affinities:  # of other classes than those that it was trained for: from the words again
-                affinities[asked] = None if tuple(names) == self.classes.target else self._affinity(self.classes, names)
+            vocabulary = str(sample.query.vocabulary)
+            if vocabulary not in affinities:  # of other classes or words than in training: from the words again
+                names = asked(self.vocabularies, vocabulary) or self.classes.target
+                known = names == self.classes.target and self.classes.words in (None, self.options.words)
+                affinities[vocabulary] = names, None if known else self._affinity(self.classes, names)
+            names, own = affinities[vocabulary]
             video = video_of(sample, self.provider, {})
             rows = torch.from_numpy(self.provider.read(video.video, *video.window))[None]  # (1, N, D)
             with torch.inference_mode(), said_plainly(self.training):
-                found = self.trained.decode(rows.to(self.trained.affinity.device), affinities[asked])
+                found = self.trained.decode(rows.to(self.trained.affinity.device), own)
             yield answered(sample, video, found, names, self.provider.timing)

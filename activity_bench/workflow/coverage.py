@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from activity_bench.errors import InputError
 from activity_bench.types import Sample
 
 MAX_BYTES = 1 << 28
+CUT = re.compile(r".+_\d{6}_\d{6}")  # how Kinetics' clips are called: the video, and the seconds that were cut
 
 
 def available(path: Path) -> frozenset[str]:
@@ -31,7 +33,8 @@ def available(path: Path) -> frozenset[str]:
     found.discard("")
     if not found:
         raise InputError("no video in it", file=path, expected="videos, a feature store, or an id a line")
-    return frozenset(found | {name[2:] for name in found if name.startswith("v_")})
+    spelt = {name[2:] for name in found if name.startswith("v_")}  # ActivityNet's files
+    return frozenset(found | spelt | {name[:-14] for name in found if CUT.fullmatch(name)})
 
 
 class Coverage:

@@ -120,7 +120,7 @@ def test_wrong_folders_are_named(videos: Path, tmp_path: Path, invoke: Callable[
         ("c3d-fc8", "unknown backbone; found 'c3d-fc8'. Did you mean"),
         ("tests.features.tinny:Tiny", "no such backbone: No module named 'tests.features.tinny'"),
         ("tests.features.tiny:NOT_A_BACKBONE", "no such backbone"),
-        ("vgg16-regions", "does not read clips of pictures"),
+        ("vgg16-regions", "reads single images"),
     ],
 )
 def test_a_wrong_backbone_is_named(backbone: str, message: str, videos: Path, tmp_path: Path, invoke: Any) -> None:

@@ -61,7 +61,7 @@ def test_frames_and_durations(name: str) -> None:
         assert reading.decoder == ("pyav" if name in NOT_BY_DECORD else decoder)
         assert [frame.time for frame in theirs] == pytest.approx(times, abs=1e-5)
         differences = [np.abs(a.image.astype(int) - b.image) for a, b in zip(ours, theirs, strict=True)]
-        if name == "torchcodec_h265_video.mp4":  # of a test card of 128 lines, which stay 128: another FFmpeg's colours
+        if name == "torchcodec_h265_video.mp4":  # its 128 lines stay 128
             assert max(difference.mean() for difference in differences) < 1
         else:
             assert max(difference.max() for difference in differences) == 0

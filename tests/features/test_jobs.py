@@ -23,6 +23,7 @@ from activity_bench.features import ledger
 from activity_bench.features.ledger import Failure
 from activity_bench.features.worker import Task, units_of
 from activity_bench.workflow.extract import Extracted, extract_features
+from tests.features.videos import huge
 
 TINY, FRAGILE = "tests.features.tiny:Tiny", "tests.features.tiny:Fragile"
 FPS, FRAMES = 10, 40
@@ -56,6 +57,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, colour in COLOURS.items():
         render(folder / f"{name}.mp4", colour)
     (folder / "nothing.mp4").write_bytes(b"")
+    huge(folder / "huge.mp4")
     (folder / "text.avi").write_text("not a video, whatever its name\n" * 50)
     (folder / "readme.txt").write_text("looked at by nobody")
     return folder
@@ -84,16 +86,17 @@ def sha256(path: Path) -> str:
 def test_each_bad_video_costs_one_line(videos: Path, tmp_path: Path) -> None:
     out, told = tmp_path / "features.h5", []
     found = extract(videos, out, FRAGILE, workers=2, limit=8.0, memory=1000, tell=told.append)
-    assert (found.videos, found.done, found.packed) == (9, 2, True)
+    assert (found.videos, found.done, found.packed) == (10, 2, True)
     assert found.failed == {
-        "empty": 1, "failed": 1, "features": 1, "killed": 1, "memory": 1, "not a video": 1, "timeout": 1
+        "empty": 1, "failed": 1, "features": 1, "killed": 1, "memory": 1, "not a video": 1, "timeout": 1,
+        "too large": 1,
     }  # fmt: skip
     failures = ledger.read(found.ledger)
     assert {name: failure.kind for name, failure in failures.items()} == {
         "nothing": "empty", "black": "failed", "white": "features", "green": "killed", "blue": "memory",
-        "text": "not a video", "red": "timeout",
+        "text": "not a video", "red": "timeout", "huge": "too large",
     }  # fmt: skip
-    assert len(found.ledger.read_text().splitlines()) == len(told) == 7
+    assert len(found.ledger.read_text().splitlines()) == len(told) == 8
     assert {name: failure.attempts for name, failure in failures.items()} == dict.fromkeys(failures, 1) | {"green": 2}
     assert "ZeroDivisionError: a fault of the program" in failures["black"].message
     assert failures["red"].seconds >= 8.0

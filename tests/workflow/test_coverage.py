@@ -66,6 +66,8 @@ def test_what_is_at_hand(tmp_path: Path) -> None:
     assert available(tmp_path / "f.h5") == {"one", "two"}
     (tmp_path / "ids.txt").write_text("one\n\n v_two \n")
     assert available(tmp_path / "ids.txt") == {"one", "two", "v_two"}
+    (tmp_path / "cut.txt").write_text("video_000186_000196\nname_12_34\n")  # as Kinetics' clips are called
+    assert available(tmp_path / "cut.txt") == {"video_000186_000196", "video", "name_12_34"}
     (tmp_path / "none.txt").write_text("\n")
     with pytest.raises(InputError, match=r"none\.txt: no video in it"):
         available(tmp_path / "none.txt")

@@ -1,0 +1,1 @@
+"""From video files to features: decoding, units, backbones, jobs."""

@@ -1,0 +1,69 @@
+"""Units: the clips of which a row of features is made, cut out of frames as they come."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from activity_bench.errors import InputError, unknown
+from activity_bench.features.frames import FASTEST, Image
+
+TAILS = ("pad", "drop")
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Row `i` is made of `window` frames from frame `i * stride` on.
+
+    The last frames may be too few for a window. `pad` makes a row of them, too, the last frame repeated up to the
+    window; `drop` leaves them out. A video shorter than a window is one padded row either way.
+    """
+
+    fps: float | None = None  # to which frames are resampled; None: the file's own rate
+    window: int = 16
+    stride: int = 16
+    tail: Literal["pad", "drop"] = "pad"
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps <= FASTEST:
+            raise InputError("not a frame rate", field="fps", found=self.fps, expected=f"above 0, up to {FASTEST:g}")
+        for name in ("window", "stride"):
+            if getattr(self, name) < 1:
+                raise InputError("not a number of frames", field=name, found=getattr(self, name), expected="1 or more")
+        if self.tail not in TAILS:
+            raise unknown("tail", self.tail, TAILS, field="tail")
+
+    def rows_for(self, frames: int) -> int:
+        """How many rows so many frames make; with `drop` what `Timing.rows_for` says, with `pad` at most one more."""
+        whole = max(1, (frames - self.window) // self.stride + 1)
+        return whole + (self.tail == "pad" and self._is_left(whole, frames))
+
+    def _is_left(self, rows: int, frames: int) -> bool:
+        """Whether frames come after the last row's, among them the first of a next row."""
+        return frames > max((rows - 1) * self.stride + self.window, rows * self.stride)
+
+
+PRESETS: Mapping[str, Units] = {
+    "c3d": Units(None, 16, 8),  # the official ActivityNet features
+    "c3d-nonoverlap": Units(None, 16, 16),  # the released localizer's: a row is 16 frames of the file's own rate
+    "i3d": Units(25.0, 16, 16),  # I3D was trained at 25 frames a second
+}
+
+
+def clips(frames: Iterable[Image], units: Units) -> Iterator[Image]:
+    """The clips in order: (window, H, W, 3) each, an array of its own; no more than a window of frames is held."""
+    ring: deque[Image] = deque(maxlen=units.window)
+    count = rows = 0
+    for frame in frames:
+        ring.append(frame)
+        count += 1
+        if count == rows * units.stride + units.window:
+            yield np.stack(ring)
+            rows += 1
+    if count and units.rows_for(count) > rows:
+        rest = list(ring)[-(count - rows * units.stride) :]  # those of the next row
+        yield np.stack(rest + rest[-1:] * (units.window - len(rest)))
