@@ -70,4 +70,5 @@ def progress(items: Iterable[Any], total: int, text: str) -> Iterator[Any]:
         yield item
         if time.monotonic() - said >= 60:
             said = time.monotonic()
-            say(f"{text}: {done:,} of {total:,}, {done / (said - started):,.0f} a second")
+            rate = done / (said - started)
+            say(f"{text}: {done:,} of {total:,}, {rate:,.3g} a second, {(total - done) / rate / 60:,.0f} minutes left")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-ROWS = 1 << 22  # overlaps that are held at a time, as numbers; all of them are kept as bits
+BLOCK = 256  # boxes that are suppressed at a time
 BOXES = 32  # that are pooled at a time
 
 
@@ -26,22 +26,22 @@ def suppress(boxes: Tensor, scores: Tensor, threshold: float, most: int) -> Tens
     """Non-maximum suppression: a box goes where a better one that stays overlaps it by more than the threshold.
 
     The places of those that stay, best first and at most so many; of equal scores the first comes first. Exactly the
-    greedy answer: after round k the first k boxes are decided, and what one round leaves as it was is the end.
-    (n, 4), (n,) -> (kept,)
+    greedy answer, a block of boxes at a time: those that nothing better overlaps meet one another. After round k the
+    first k of them are decided, and a round that changes nothing is the last. (n, 4), (n,) -> (kept,)
     """
     order = scores.argsort(descending=True, stable=True)
-    boxes, n = boxes[order], len(order)
-    step = max(1, ROWS // max(1, n))
-    over = torch.zeros(n, n, dtype=torch.bool, device=boxes.device)  # [i, j]: i stands before j and overlaps it
-    for first in range(0, n, step):
-        over[first : first + step] = overlap(boxes[first : first + step], boxes) > threshold
-    over.triu_(1)
-    stays = torch.ones(n, dtype=torch.bool, device=boxes.device)
-    while True:
-        after = ~(over & stays[:, None]).any(0)  # (n,)
-        if torch.equal(after, stays):
-            return order[stays][:most]
-        stays = after
+    kept = order[:0]
+    for first in range(0, len(order), BLOCK):
+        some = order[first : first + BLOCK]
+        some = some[~(overlap(boxes[kept], boxes[some]) > threshold).any(0)]
+        over = (overlap(boxes[some], boxes[some]) > threshold).triu(1)  # [i, j]: i is better and overlaps j
+        stays, before = torch.ones_like(some, dtype=torch.bool), None
+        while before is None or not torch.equal(stays, before):
+            stays, before = ~(over & stays[:, None]).any(0), stays
+        kept = torch.cat((kept, some[stays]))
+        if len(kept) >= most:
+            break
+    return kept[:most]
 
 
 def pool(features: Tensor, boxes: Tensor, size: int, scale: float) -> Tensor:

@@ -124,7 +124,7 @@ class Shown(NamedTuple):
 class Clock:
     """Seconds since the first frame, never backwards, whatever the container's stamps do."""
 
-    SPLICE = 1.0  # seconds back, from which on another recording starts and is put behind the one before
+    SPLICE = 5  # frames back, from which on another recording starts, and is put behind the one before
 
     def __init__(self, tick: float, step: float) -> None:
         self.tick, self.step = tick, step  # seconds: of a unit of the stamps, and from frame to frame on average
@@ -140,7 +140,7 @@ class Clock:
             now, self.origin = 0.0, stamp * self.tick
         else:
             now = stamp * self.tick - self.origin
-            if now < self.last - self.SPLICE:
+            if now < self.last - self.SPLICE * self.step:
                 self.origin -= self.last + self.step - now
                 now = self.last + self.step
         self.last = max(now, self.last)

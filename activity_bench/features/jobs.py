@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from activity_bench.data.features import Attributes, FeatureStore, PartsWriter, pack, parts_folder
 from activity_bench.errors import InputError, WorkError, printable
@@ -51,6 +52,7 @@ class Crew:
         self._news: SimpleQueue[News] = SimpleQueue()
         self._workers: list[Process] = []
         self._stillborn = 0
+        self._attributes: dict[str, Any] | None = None
 
     def attributes(self) -> Attributes:
         """What the features will be: said by the first worker, when it is ready."""
@@ -58,8 +60,8 @@ class Crew:
         while True:
             for _ in self._look():
                 raise AssertionError("nobody has a video yet")
-            if self._workers[0].attributes is not None:
-                return Attributes(**self._workers[0].attributes)
+            if self._attributes is not None:
+                return Attributes(**self._attributes)
 
     def run(self, videos: Mapping[str, Path]) -> Iterator[Outcome]:
         """Every video once, in the order in which they end; the largest files begin."""
@@ -69,7 +71,7 @@ class Crew:
             while len(self._workers) < min(self._count, len(waiting) + sum(bool(w.video) for w in self._workers)):
                 self._start()
             for worker in self._workers:
-                if waiting and worker.attributes is not None and worker.video is None:
+                if waiting and worker.is_ready and worker.video is None:
                     worker.give(waiting.popleft(), videos)
             for outcome in self._look():
                 if outcome.failure and outcome.failure.kind == "killed":
@@ -105,14 +107,17 @@ class Crew:
             elif "error" in news:
                 raise (InputError if news["code"] == InputError.exit_code else WorkError)(news["error"])
             elif "ready" in news:
-                worker.attributes, self._stillborn = news["ready"], 0
+                self._attributes = self._attributes or news["ready"]
+                if news["ready"] != self._attributes:
+                    raise WorkError("the workers do not agree: were the weights replaced while the job runs?")
+                worker.is_ready, self._stillborn = True, 0
             else:
                 video, seconds = worker.take()
                 kind = news.get("kind")
                 failure = Failure(video, kind, printable(news["message"]), 1, seconds) if kind else None
                 yield Outcome(video, news.get("rows", 0), failure)
         for worker in list(self._workers):
-            if worker.attributes is None:
+            if not worker.is_ready:
                 if worker.seconds() > START_LIMIT:
                     yield from self._lost(worker, "timeout", "the worker did not get ready")
             elif worker.video is not None and worker.seconds() > self._limits.seconds:
@@ -124,7 +129,7 @@ class Crew:
         """A worker is gone, or has to go: its video failed. `run` starts another where there is work."""
         worker.kill()
         self._workers.remove(worker)
-        if worker.attributes is None:
+        if not worker.is_ready:
             self._stillborn += 1
             if self._stillborn >= STARTS or kind != "killed":
                 raise WorkError(f"a worker cannot start: {printable(message)}")

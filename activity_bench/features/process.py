@@ -28,7 +28,7 @@ class Process:
     """One worker process. A program of its own, not a fork: native libraries do not survive one."""
 
     def __init__(self, task: Task, news: SimpleQueue[News]) -> None:
-        self.attributes: dict[str, Any] | None = None  # of its features, when it is ready
+        self.is_ready = False
         self.video: str | None = None
         self._since = time.monotonic()
         self._talk = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - as long as the process

@@ -1,6 +1,6 @@
 """Principal components of features: fitted on a manifest's training videos, kept in a small file, applied anywhere.
 
-The mean and the covariance of all rows are summed up exactly, in float64 and one video at a time, and the covariance is
+The mean and the covariance of all rows are summed up exactly, in float64 and some rows at a time, and the covariance is
 decomposed once. It takes D x D numbers however many rows there are, and does not depend on how they come in batches, as
 an incremental decomposition does.
 """
@@ -8,7 +8,7 @@ an incremental decomposition does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from activity_bench.data.manifest import Manifest
 from activity_bench.errors import InputError
 
 FORMAT = 1
+BATCH = 2048  # rows that are summed up at a time, or a few more
 WIDEST = 1 << 14  # numbers of a row: their covariance is held twice, 2 GiB each at the most
 MADE_OF = ("backbone", "weights_sha256", "layer")  # attributes that must be those of the features that it was fitted on
 PAGE = "projection"  # where the file keeps its account
@@ -135,15 +136,17 @@ def fit(features: Provider, manifest: Manifest, dim: int, videos: Sequence[str] 
         trained, held_out = _videos(manifest, "train"), _held_out(manifest)
         for video in chosen:
             if video in held_out or video not in trained:
-                raise InputError("a projection may be fitted on training videos only", file=manifest.folder, field=video,
-                                 found="held out" if video in held_out else "no video of the manifest")  # fmt: skip
+                why = "held out" if video in held_out else "no video of the manifest"
+                raise InputError(
+                    "a projection may be fitted on training videos only", file=manifest.folder, field=video, found=why
+                )
     if features.dim > WIDEST:
         raise InputError("rows too wide for a projection", field="dim", found=features.dim, expected=f"up to {WIDEST}")
     if not 1 <= dim <= features.dim:
         raise InputError("not a number of components", field="dim", found=dim, expected=f"1 to {features.dim}")
     moments = Moments(features.dim)
-    for video in chosen:
-        moments.add(features.read(video))
+    for rows in _batches(features, chosen):
+        moments.add(rows)
     if moments.count <= dim:
         raise InputError("too few rows for so many components", field="dim", found=dim,
                          expected=f"fewer than the {moments.count:,} rows of {len(chosen):,} videos")  # fmt: skip
@@ -235,6 +238,18 @@ def _videos(manifest: Manifest, split: str) -> set[str]:
     samples = manifest.samples(split)
     asked_with = {sample.query.video for sample in samples if sample.query.video is not None}
     return {sample.video.id for sample in samples} | asked_with
+
+
+def _batches(features: Provider, videos: Sequence[str]) -> Iterator[Rows]:
+    """Rows of several videos at once: an update costs D x D numbers, however few the rows. (n, D)"""
+    waiting: list[Rows] = []
+    for video in videos:
+        waiting.append(features.read(video))
+        if sum(map(len, waiting)) >= BATCH:
+            yield np.concatenate(waiting)
+            waiting.clear()
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def _held_out(manifest: Manifest) -> set[str]:

@@ -17,6 +17,7 @@ from activity_bench.features.frames import Clock, Image, Look, Shown, Stated, Un
 
 NAME = "pyav"
 HINT = "pip install 'activity-bench[video]'"
+OLDEST = 17, 1  # the first that tells what an edit list leaves out, and whose filters can be kept to one thread
 # Containers of video. Others are refused: a playlist names further files, and FFmpeg draws a plain text as a picture.
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "rm",
@@ -88,6 +89,9 @@ def opened(path: Path, most_pixels: int) -> Iterator[tuple[Any, Any, Stated]]:
 def _open(path: Path, options: dict[str, str]) -> Any:
     """A container of video. Options are for its codecs, while the first packets are looked at, too."""
     av = _av()
+    if tuple(map(int, av.__version__.split(".")[:2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise InputError("PyAV is too old", field="av", found=av.__version__, expected=f"{oldest} or newer", hint=HINT)
     # `file:` keeps a name with a colon from being read as a protocol; nothing but files is opened, whatever it names.
     only = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
     try:
@@ -129,6 +133,8 @@ def _decoded(container: Any, stream: Any, path: Path, most_pixels: int) -> Itera
             if frame.width * frame.height > most_pixels:
                 raise Undecodable("too large", path, found=f"{frame.width} x {frame.height}")
             yield frame
+    except IndexError:  # of PyAV at the file's end, behind our last frame: another stream began within the file
+        return
     except av.FFmpegError as error:
         raise Undecodable("corrupt", path, why=error.strerror or "") from None
 
@@ -157,7 +163,7 @@ class Painter:
     def _filters(self, frame: Any) -> Any:
         from av.filter import Graph
 
-        turns = turning(frame)  # not asked of every frame: it ties the frame to itself, and memory to the collector
+        turns = turning(frame)
         flipped = any(name == "transpose" for name, _ in turns)
         shape = (frame.height, frame.width) if flipped else (frame.width, frame.height)
         width, height = self.look.scaled(*shape)
@@ -181,10 +187,11 @@ def check_crop(look: Look, width: int, height: int, path: Path) -> None:
 
 def turning(frame: Any) -> list[tuple[str, str]]:
     """The filters that show a frame upright: PyAV hands out pictures as they are stored, and the matrix beside them."""
-    from av.sidedata.sidedata import Type
+    from av.sidedata.sidedata import SideDataContainer, Type
 
     with suppress(KeyError):
-        matrix = struct.unpack("=9i", bytes(frame.side_data[Type.DISPLAYMATRIX]))
+        # Not `frame.side_data`, which the frame keeps: each would hold the other, and its memory until the collector.
+        matrix = struct.unpack("=9i", bytes(SideDataContainer(frame)[Type.DISPLAYMATRIX]))
         # The stored x goes `a` to the right and `b` down, the stored y `c` to the right and `d` down.
         a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
         if abs(b) > abs(a):

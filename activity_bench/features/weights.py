@@ -71,8 +71,9 @@ def fill(network: nn.Module, path: Path, own_name: Callable[[str], str], beyond:
         state = network.state_dict()
         for own in wanted:
             tensor = found.read(names[own])
-            if tensor.is_floating_point() != state[own].is_floating_point() or not tensor.isfinite().all():
-                raise InputError("not finite numbers of its type", file=path, field=printable(names[own]),
+            same_kind = tensor.is_floating_point() == state[own].is_floating_point()
+            if not (same_kind and tensor.to(state[own].dtype).isfinite().all()):
+                raise InputError("not finite numbers of the right type", file=path, field=printable(names[own]),
                                  found=str(tensor.dtype), expected=str(state[own].dtype))  # fmt: skip
             state[own].copy_(tensor)
         _zero_counters(state)
@@ -143,9 +144,13 @@ def _opened(path: Path) -> Iterator[Found]:
         return
     page = _torch(path, size)
     wrapped = next((page[name] for name in WRAPPERS if isinstance(page.get(name), Mapping)), page)
-    tensors = {name: value for name, value in wrapped.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    tensors = {name: value for name, value in wrapped.items() if isinstance(name, str) and _is_plain(value)}
     notes = {name: value for name, value in page.items() if isinstance(value, str | int | float | bool)}
     yield Found({name: tuple(tensor.shape) for name, tensor in tensors.items()}, tensors.__getitem__, notes)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout is torch.strided and not value.is_quantized
 
 
 def _torch(path: Path, size: int) -> Mapping[Any, Any]:

@@ -83,8 +83,6 @@ class Extractor:
         """Make one video's features durable; what came of it."""
         try:
             features, notes = self._features(path)
-            if not len(features):
-                return {"kind": "empty", "message": f"{path}: no frames"}
         except Undecodable as error:
             return {"kind": error.kind, "message": str(error)}
         except MemoryError:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from activity_bench.data.features import open_features
+from activity_bench.data.lock import alone
 from activity_bench.simulation.clips import ClipsOptions, encode, plan
 from activity_bench.workflow.build import build_dataset
 from tests.conftest import Invoked
+from tests.features.videos import greys
 
 TINY = ["--backbone", "tests.features.tiny:Tiny", "--random-weights", "--workers", "1", "--stride", "16"]
 
@@ -47,6 +49,18 @@ def test_features_of_a_folder(videos: Path, tmp_path: Path, invoke: Callable[...
 
 
 @pytest.mark.check
+def test_a_backbone_of_the_house(tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
+    (tmp_path / "videos").mkdir()
+    greys(tmp_path / "videos" / "grey.mp4", "mp4", "mpeg4", count=10)  # 25 a second: 20 at 50 a second
+    given = ["--videos", tmp_path / "videos", "--backbone", "c3d-fc6", "--random-weights", "--fps", "50"]
+    invoke("extract-features", *given, "--workers", "1", "--out", tmp_path / "f.h5", code=0)
+    store = open_features(tmp_path / "f.h5")
+    assert store.read("grey").shape == (2, 4096)  # frames 0 to 15, and 8 to 19 with the last one repeated
+    found = store.attributes
+    assert (found.backbone, found.layer, found.window, found.stride, found.fps) == ("c3d-fc6", "fc6", 16, 8, 50.0)
+
+
+@pytest.mark.check
 def test_the_videos_of_a_manifest(videos: Path, tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
     found = [{"label": "Diving", "segment": [0.5, 1.0]}]
     database = {
@@ -61,12 +75,18 @@ def test_the_videos_of_a_manifest(videos: Path, tmp_path: Path, invoke: Callable
 
 
 @pytest.mark.check
-def test_nothing_succeeding_is_exit_1(tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
+def test_nothing_succeeding_is_exit_1_each_time(tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
+    out = tmp_path / "f.h5"
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").write_bytes(b"")
-    said = invoke("extract-features", "--videos", tmp_path / "videos", "--out", tmp_path / "f.h5", *TINY, code=1)
-    assert "no video gave features" in said.err
-    assert json.loads((tmp_path / "f.h5.failures.jsonl").read_text())["kind"] == "empty"
+    for attempts in (1, 2):
+        said = invoke(
+            "extract-features", "--videos", tmp_path / "videos", "--out", out, *TINY, "--retry-failed", code=1
+        )
+        assert "no video gave features" in said.err
+        line = json.loads(Path(f"{out}.failures.jsonl").read_text())
+        assert (line["kind"], line["attempts"]) == ("empty", attempts)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.h5.failures.jsonl", "videos"]
 
 
 WRONG: list[tuple[list[Any], str]] = [
@@ -111,6 +131,14 @@ def test_wrong_folders_are_named(videos: Path, tmp_path: Path, invoke: Callable[
         assert message in said.err
     said = invoke("extract-features", "--videos", videos, "--out", tmp_path, *TINY, code=2)
     assert "this is a folder" in said.err
+
+
+@pytest.mark.quick
+def test_one_job_a_file(videos: Path, tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
+    (tmp_path / "f.h5.parts").mkdir()
+    with alone(tmp_path / "f.h5.parts", "extraction"):
+        said = invoke("extract-features", "--videos", videos, "--out", tmp_path / "f.h5", *TINY, code=2)
+    assert "another extraction runs here" in said.err
 
 
 @pytest.mark.check

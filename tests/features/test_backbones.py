@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 
 from activity_bench.errors import InputError
 from activity_bench.features import backbones, boxes
-from activity_bench.features.backbones import faster_rcnn, i3d
+from activity_bench.features.backbones import faster_rcnn, foreign, i3d
 from activity_bench.features.backbones.c3d import C3D, FC6, FC7, SPORTS1M
 from activity_bench.features.backbones.faster_rcnn import DEPTHS, REGIONS, FasterRCNN
 from activity_bench.features.backbones.i3d import FLOW, I3D, MIXED, RGB
 from activity_bench.features.backbones.kind import Kind
+from activity_bench.features.decode import Look
 from tests.reference import backbones as twin
 
 pytestmark = pytest.mark.quick
@@ -183,6 +185,14 @@ def test_an_image_and_its_regions(monkeypatch: pytest.MonkeyPatch) -> None:
     assert low.min() > -1e-6
     assert high.max() < 1 + 1e-6
     assert found[:, 2].min() >= faster_rcnn.LEAST / 80 - 1e-6
+    assert len(np.unique(found, axis=0)) == len(found) > 3
+
+
+def test_a_tiny_image_has_no_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faster_rcnn, "SHORTER", 96)
+    kind = faster_rcnn.RegionKind("small", "fc7", 5, None, REGIONS.look, small_rcnn, faster_rcnn.own_name, "")
+    regions, found, whole = kind.load(None)(torch.zeros(8, 9, 3, dtype=torch.uint8))
+    assert (regions.shape, found.shape, whole.shape) == ((0, 5), (0, 4), (3,))
 
 
 @pytest.mark.parametrize("kind", ["pool", "align"])
@@ -206,6 +216,45 @@ def test_nothing_drops_out_and_nothing_learns() -> None:
     assert not any(module.training for module in network.modules())
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert not any(isinstance(module, nn.Dropout) for module in network.modules())
+
+
+# ---- other people's networks ----------------------------------------------------------------------------------------
+
+
+class Colours(nn.Module):
+    """The mean of each colour of an image, or of a video."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).mean(-1) if x.dim() < 5 else 10 * x.mean((2, 3, 4))
+
+
+def test_a_network_of_images_reads_every_frame() -> None:
+    clips = torch.tensor(np.random.default_rng(4).integers(0, 256, (2, 3, 4, 5, 3), np.uint8))
+    mean, std = np.array([0.5, 0.4, 0.3]), np.array([0.5, 0.25, 0.2])
+    expected = ((clips.numpy() / 255 - mean) / std).mean(axis=(1, 2, 3))  # (2, 3)
+    for is_video, times in ((False, 1), (True, 10)):
+        network = foreign.Frames(Colours(), list(mean), list(std), is_video)
+        np.testing.assert_allclose(network(network.prepare(clips)), times * expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("page", "look"),
+    [
+        ({}, Look(224, 224)),
+        ({"size": 256, "crop_size": 240}, Look(256, 240)),
+        ({"size": {"shortest_edge": 232}, "crop_size": {"height": 224, "width": 224}}, Look(232, 224)),
+        ({"size": {"height": 96, "width": 128}, "do_center_crop": False}, Look((128, 96), None)),
+    ],
+)
+def test_frames_as_their_processors_make_them(page: dict[str, Any], look: Look) -> None:
+    assert foreign._look(page, object()) == look
+
+
+@pytest.mark.parametrize("family", backbones.FOREIGN)
+def test_a_package_that_is_not_here(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, family, None)
+    with pytest.raises(InputError, match=f"{family} cannot be imported: .*pip install {family}"):
+        backbones.load(f"{family}:resnet50", random_weights=True)
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------

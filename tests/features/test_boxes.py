@@ -38,12 +38,14 @@ def test_suppression_is_the_greedy_one(seed: int, count: int, threshold: float) 
     assert kept.tolist() == twin.suppress(found.tolist(), scores.tolist(), threshold, 12)
 
 
-def test_suppression_of_many_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", [1, 7, 300])
+@pytest.mark.parametrize("most", [20, 300])
+def test_suppression_block_by_block(block: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found, scores = drawn(1, 300), torch.tensor(np.random.default_rng(1).random(300))
-    whole = boxes.suppress(found, scores, 0.3, 300)
-    monkeypatch.setattr(boxes, "ROWS", 1000)
-    assert torch.equal(boxes.suppress(found, scores, 0.3, 300), whole)
-    assert whole.tolist() == twin.suppress(found.tolist(), scores.tolist(), 0.3, 300)
+    monkeypatch.setattr(boxes, "BLOCK", block)
+    kept = boxes.suppress(found, scores, 0.3, most).tolist()
+    assert kept == twin.suppress(found.tolist(), scores.tolist(), 0.3, most)
+    assert 20 <= len(kept) < 300
 
 
 @pytest.mark.parametrize("kind", ["pool", "align"])

@@ -101,24 +101,34 @@ def test_a_variable_rate_at_25() -> None:
 
 MEMORY = """
 import sys
+from itertools import islice
 from pathlib import Path
 from activity_bench.features.decode import Look, read
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-for count, _ in enumerate(read(Path(sys.argv[1]), Look(720), sys.argv[2])):
-    if count == 20:
-        before = resident()
+path, start, videos, frames = Path(sys.argv[1]), *map(int, sys.argv[2:])
+count = 0
+for _ in range(videos):
+    for _ in islice(read(path, Look(720)), frames):
+        count += 1
+        if count == start:
+            before = resident()
 print(count, resident() - before)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_is_flat(environment: Callable[..., dict[str, str]]) -> None:
-    """400 further frames of 2.7 MB each cost less than ten of them."""
-    argv = [sys.executable, "-c", MEMORY, str(file("v_ZNVhz7ctTq0.mp4")), "pyav"]
+@pytest.mark.parametrize(
+    ("name", "start", "videos", "frames"), [("v_ZNVhz7ctTq0.mp4", 20, 1, 420), (BROKEN, 20, 30, 4)]
+)
+def test_memory_is_flat(
+    name: str, start: int, videos: int, frames: int, environment: Callable[..., dict[str, str]]
+) -> None:
+    """400 further frames of 2 MB each, or 25 further videos, cost less than ten such frames."""
+    argv = [sys.executable, "-c", MEMORY, str(file(name)), *map(str, (start, videos, frames))]
     done = subprocess.run(argv, env=environment(), capture_output=True, encoding="utf-8", check=True)
     count, grown = map(int, done.stdout.split())
-    assert count == 419
+    assert count == videos * frames
     assert grown < 10 * 960 * 720 * 3

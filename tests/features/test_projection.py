@@ -80,6 +80,18 @@ def test_moments_do_not_depend_on_batches(cuts: list[int], seed: int) -> None:
     np.testing.assert_allclose(moments.scatter / 29, np.cov(rows.T), atol=1e-9)
 
 
+@pytest.mark.parametrize("batch", [1, 10, 30])
+def test_videos_are_summed_up_together(
+    batch: int, store: FeatureStore, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = fit(store, manifest, 3)
+    monkeypatch.setattr(projection, "BATCH", batch)
+    found = fit(store, manifest, 3)
+    assert found.account.rows == expected.account.rows
+    np.testing.assert_allclose(found.components, expected.components, atol=1e-6)
+    np.testing.assert_allclose(found.variances, expected.variances, rtol=1e-9)
+
+
 def test_the_same_features_give_the_same_bytes(store: FeatureStore, manifest: Manifest, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(fit(store, manifest, 2), tmp_path / name)
@@ -127,7 +139,11 @@ def test_all_components_keep_distances(store: FeatureStore, manifest: Manifest) 
 def test_training_videos_alone(store: FeatureStore, manifest: Manifest) -> None:
     assert training_videos(manifest, store) == TRAINING
     assert fit(store, manifest, 2).account == fit(store, manifest, 2, TRAINING).account
-    for video, why in (("video of c", "held out"), ("query of d", "held out"), ("stranger", "no video of the manifest")):
+    for video, why in (
+        ("video of c", "held out"),
+        ("query of d", "held out"),
+        ("stranger", "no video of the manifest"),
+    ):
         with pytest.raises(InputError, match=f"training videos only; found '{why}'") as caught:
             fit(store, manifest, 2, [*TRAINING, video])
         assert caught.value.field == video

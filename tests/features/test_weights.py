@@ -167,6 +167,8 @@ def changed(change: str) -> Tensors:
         tensors["module.conv1.bias"] = torch.ones(1)
     elif change == "nan":
         tensors["fc6.bias"][1] = float("nan")
+    elif change == "too great":
+        tensors["fc6.bias"] = tensors["fc6.bias"].double() * 1e300
     elif change == "integers":
         tensors["conv1.bias"] = torch.ones(1, dtype=torch.int64)
     return tensors
@@ -181,7 +183,8 @@ def changed(change: str) -> Tensors:
         ("unexpected", r"temporal\.weight: .*found \(2,\); expected none of this name"),
         ("twice", r"conv1\.bias: a weight that stands twice"),
         ("nan", r"fc6\.bias: not finite numbers"),
-        ("integers", r"conv1\.bias: not finite numbers; found 'torch.int64'"),
+        ("too great", r"fc6\.bias: not finite numbers"),
+        ("integers", r"conv1\.bias: not finite numbers of .*found 'torch.int64'; expected torch.float32"),
     ],
 )
 def test_a_wrong_file_is_named_by_its_key(change: str, said: str, suffix: str, tmp_path: Path) -> None:
@@ -190,6 +193,12 @@ def test_a_wrong_file_is_named_by_its_key(change: str, said: str, suffix: str, t
     with pytest.raises(InputError, match=said) as caught:
         filled(path)
     assert caught.value.file == path
+
+
+def test_a_sparse_weight_is_none(tmp_path: Path) -> None:
+    tensors = {**some(), "fc7.weight": torch.eye(3).to_sparse()}
+    with pytest.raises(InputError, match=r"fc7\.weight: .*found 'none'"):
+        filled(saved(tensors, tmp_path / "sparse.pt"))
 
 
 class Spy:
@@ -220,9 +229,10 @@ def test_a_huge_shape_takes_no_memory(tmp_path: Path) -> None:
 
 def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
     saved(some(), tmp_path / "weights.pt")
-    with zipfile.ZipFile(tmp_path / "weights.pt") as plain, zipfile.ZipFile(
-        tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED
-    ) as bomb:
+    with (
+        zipfile.ZipFile(tmp_path / "weights.pt") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
         for entry in plain.infolist():
             bomb.writestr(entry.filename, plain.read(entry))
     with pytest.raises(InputError, match="compressed archive"):
@@ -241,7 +251,7 @@ def test_an_old_file_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_what_is_no_file_of_weights(content: bytes, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"weights.{suffix}"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="no(t a whole)? file of weights"):
+    with pytest.raises(InputError, match=r"no(t a whole)? file of weights"):
         filled(path)
 
 

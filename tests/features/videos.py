@@ -16,6 +16,7 @@ from activity_bench.simulation.clips import Clip, ClipsOptions, encode, plan
 
 DECODERS = ["pyav", *(["decord"] if importlib.util.find_spec("decord") else [])]  # decord has no wheel everywhere
 ONE = 1 << 16  # in a display matrix
+NULLS = (b"\x47\x1f\xff\x10" + b"\xff" * 184) * 2000  # empty packets of a transport stream
 
 
 @cache
@@ -48,15 +49,19 @@ def remuxed(source: Path, target: Path, container: str, matrix: Sequence[int] | 
     return target
 
 
-def greys(target: Path, container: str, codec: str, count: int = 10, cover: bool = False) -> Path:
-    """`count` grey pictures of 64 x 48 at 25 frames a second, each brighter than the last; with a cover picture."""
+def greys(
+    target: Path, container: str, codec: str, count: int = 10, cover: bool = False, sounds: int = 0, title: str = ""
+) -> Path:
+    """`count` grey pictures of 64 x 48 at 25 frames a second, each brighter than the last; and what else is asked."""
     with av.open(str(target), "w", format=container) as file:
+        file.metadata.update({"title": title} if title else {})
         streams = [file.add_stream("mjpeg")] if cover else []
         for stream in streams:
             stream.width, stream.height, stream.pix_fmt = 16, 16, "yuvj420p"
             stream.disposition = Disposition.attached_pic
         streams.append(file.add_stream(codec, rate=25))
         streams[-1].width, streams[-1].height, streams[-1].pix_fmt = 64, 48, "yuv420p"
+        silent = [file.add_stream("aac", rate=44100, layout="mono") for _ in range(sounds)]
         for stream in streams:
             for k in range(count if stream is streams[-1] else 1):
                 grey = np.full((stream.height, stream.width, 3), 20 * k, np.uint8)
@@ -64,17 +69,22 @@ def greys(target: Path, container: str, codec: str, count: int = 10, cover: bool
                 frame.pts = k
                 file.mux(stream.encode(frame))
             file.mux(stream.encode(None))
+        for stream in silent:
+            _silence(file, stream)
     return target
+
+
+def _silence(file: av.container.OutputContainer, stream: av.AudioStream) -> None:
+    frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+    frame.sample_rate, frame.pts = 44100, 0
+    file.mux(stream.encode(frame))
+    file.mux(stream.encode(None))
 
 
 def sound(target: Path) -> Path:
     """A file of silence."""
     with av.open(str(target), "w") as file:
-        stream = file.add_stream("aac", rate=44100, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = 44100, 0
-        file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
+        _silence(file, file.add_stream("aac", rate=44100, layout="mono"))
     return target
 
 

@@ -88,7 +88,7 @@ def _kind(name: str, weights: Path | None, random_weights: bool) -> Any:
         raise InputError("a backbone needs its weights", field="weights", expected="a file",
                          hint="Random weights say nothing of a video; for a trial, ask for them by name.")  # fmt: skip
     if is_foreign:
-        from activity_bench.features.backbones import foreign
+        from activity_bench.features.backbones.foreign import kind
 
-        return foreign.kind(family, rest)
+        return kind(family, rest)
     return catalog.load("backbone", BACKBONES, name)

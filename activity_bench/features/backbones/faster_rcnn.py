@@ -177,6 +177,8 @@ class RegionKind(Kind):
         assert isinstance(network, FasterRCNN)
         if notes.get("pooling_mode") == "align":
             network.pool = boxes.align
+        if weights is None:
+            network.rpn_box.weight.zero_()  # random moves leave the image: the anchors stay where they are
         return Regions(self, network, sha256, device, bf16)
 
 

@@ -62,9 +62,9 @@ class Frames(nn.Module):
         """(B, 3, T, H, W) -> (B, dim)"""
         if self.is_video:
             return self.features(x)
-        batch = len(x)
-        frames = x.transpose(1, 2).flatten(0, 1)  # (B T, 3, H, W)
-        return self.features(frames).unflatten(0, (batch, -1)).mean(1)
+        batch, _, frames = x.shape[:3]
+        found = self.features(x.transpose(1, 2).flatten(0, 1))  # (B T, dim)
+        return found.view(batch, frames, -1).mean(1)
 
     def features(self, x: Tensor) -> Tensor:
         """Of videos (B, 3, T, H, W) or of images (B, 3, H, W) -> (B, dim)"""
@@ -167,7 +167,10 @@ class TransformersKind(Kind):
         if page.get("model_type") != wanted:
             raise InputError("the configuration of another network", file=weights.parent / "config.json",
                              field="model_type", found=page.get("model_type"), expected=wanted)  # fmt: skip
-        return self.package.AutoConfig.for_model(**page)
+        try:
+            return self.package.AutoConfig.for_model(**page)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise InputError(f"not a configuration: {error}", file=weights.parent / "config.json") from None
 
 
 def _transformers(package: Any, name: str) -> Kind:
