@@ -189,9 +189,10 @@ def turning(frame: Any) -> list[tuple[str, str]]:
     """The filters that show a frame upright: PyAV hands out pictures as they are stored, and the matrix beside them."""
     from av.sidedata.sidedata import SideDataContainer, Type
 
+    beside: Any = SideDataContainer  # its stub knows no arguments
     with suppress(KeyError):
         # Not `frame.side_data`, which the frame keeps: each would hold the other, and its memory until the collector.
-        matrix = struct.unpack("=9i", bytes(SideDataContainer(frame)[Type.DISPLAYMATRIX]))
+        matrix = struct.unpack("=9i", bytes(beside(frame)[Type.DISPLAYMATRIX]))
         # The stored x goes `a` to the right and `b` down, the stored y `c` to the right and `d` down.
         a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
         if abs(b) > abs(a):
