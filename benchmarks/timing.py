@@ -10,6 +10,7 @@ import time
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode, as the standard library has
 
+
 def seconds(command: list[str]) -> float:
     """Wall time of one run; its output is thrown away, its failure is not."""
     started = time.perf_counter()
