@@ -110,8 +110,10 @@ def _terminated(number: int, frame: object) -> None:
     """Leave at once. What was being written has a hidden name, and is removed."""
     if "activity_bench.data.disk" not in sys.modules:
         os._exit(TERMINATED)  # nothing has been written yet
-    from activity_bench.workflow.stop import stop
-
+    try:
+        from activity_bench.workflow.stop import stop
+    except ImportError:  # in the middle of being imported: nothing has been written yet, either
+        os._exit(TERMINATED)
     stop(TERMINATED)
 
 

@@ -224,3 +224,16 @@ def test_a_store_is_checked_number_by_number(tmp_path: Path, invoke: Any) -> Non
         name = next(iter(file["features"]))
         file["features"][name][0, 0] += 1
     assert "not those that were written" in invoke("validate", tmp_path / "f.h5", code=2).err
+
+
+def test_a_job_that_is_terminated_while_it_is_imported_leaves_at_once(environment: Environment) -> None:
+    """The signal comes when the room that writes is half there."""
+    script = """
+import os, signal, sys, types
+import activity_bench.cli as cli
+half = types.ModuleType("activity_bench.data.disk")
+sys.modules["activity_bench.data.disk"] = half
+cli._terminated(signal.SIGTERM, None)
+"""
+    job = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment(), timeout=60)
+    assert (job.returncode, job.stderr) == (143, b"")
