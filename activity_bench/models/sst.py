@@ -18,68 +18,25 @@ Table 1, top-1 mAP at .5 .6 .7 .8 .9 and mean: 33.2 24.7 17.2 7.8 2.7 17.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from torch import Tensor, nn
+from torch import nn
 
 from activity_bench.training.batches import PairBatch
-from activity_bench.training.blocks.ranges import SHARE, SIZE, check
-from activity_bench.training.blocks.sst import (
-    SequenceEncoder,
-    best_proposal,
-    multi_label_loss,
-    possible,
-    proposal_labels,
-)
+from activity_bench.training.blocks.sst import ProposalNetwork, Proposed
+from activity_bench.training.blocks.sst import ProposalOptions as Options
 from activity_bench.training.method import TrainedMethod
 from activity_bench.training.options import TrainOptions
 
 
-@dataclass(frozen=True)
-class Options:
-    """Sizes of the proposal network."""
-
-    hidden: int = field(default=128, metadata={"help": "the size of a GRU's state"})
-    layers: int = field(default=2, metadata={"help": "GRU layers"})
-    lengths: int = field(default=32, metadata={"help": "K, proposals that end at each row"})
-    stride: int = field(default=1, metadata={"help": "rows by which a proposal is longer than the one before it"})
-    dropout: float = field(default=0.0, metadata={"help": "between GRU layers"})
-    positive: float = field(default=0.5, metadata={"help": "the tIoU over which a proposal is right"})
-
-    def __post_init__(self) -> None:
-        check(self, hidden=SIZE, layers=(1, 64), lengths=SIZE, stride=SIZE, dropout=SHARE,
-              positive=(0, 0.99))  # fmt: skip
-
-
-@dataclass
-class Outputs:
-    """What is said of each proposal."""
-
-    logits: Tensor  # (B, N, K): by ending row and length
-
-
-class SST(nn.Module):
+class SST(ProposalNetwork):
     """Sequence encoder and proposals."""
 
     def __init__(self, dim: int, options: Options) -> None:
-        super().__init__()
-        self.options = options
-        self.encode = SequenceEncoder(dim, options.hidden, options.layers, options.dropout)
+        super().__init__(dim, options)
         self.propose = nn.Linear(options.hidden, options.lengths)
 
-    def forward(self, batch: PairBatch) -> Outputs:
+    def forward(self, batch: PairBatch) -> Proposed:
         """One pass over the reference."""
-        return Outputs(self.propose(self.encode(batch.video)))  # (B, N, h) -> (B, N, K)
-
-    def loss(self, outputs: Outputs, batch: PairBatch) -> Tensor:
-        """The weighted multi-label loss. ()"""
-        lengths, stride, rows = self.options.lengths, self.options.stride, batch.video.shape[1]
-        labels = proposal_labels(batch.first, batch.last, rows, lengths, stride, self.options.positive)  # (B, N, K)
-        return multi_label_loss(outputs.logits, labels, possible(batch.video_mask, lengths, stride))
-
-    def decode(self, outputs: Outputs, batch: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """The most confident proposal: first, last, score, (B,) each."""
-        return best_proposal(outputs.logits, batch.video_mask, self.options.stride)
+        return Proposed(self.propose(self.encode(batch.video)))  # (B, N, h) -> (B, N, K)
 
 
 class Method(TrainedMethod):

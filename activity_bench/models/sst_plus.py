@@ -20,71 +20,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from torch import Tensor, nn
+from torch import nn
 
 from activity_bench.training.batches import ImageBatch
 from activity_bench.training.blocks.fusion import Fusion
-from activity_bench.training.blocks.ranges import SHARE, SIZE, check
-from activity_bench.training.blocks.sst import (
-    SequenceEncoder,
-    best_proposal,
-    multi_label_loss,
-    possible,
-    proposal_labels,
-)
+from activity_bench.training.blocks.sst import ProposalNetwork, ProposalOptions, Proposed
 from activity_bench.training.method import TrainedMethod
 from activity_bench.training.options import TrainOptions
 
 
 @dataclass(frozen=True)
-class Options:
-    """Sizes of the proposal network."""
+class Options(ProposalOptions):
+    """Sizes of the proposal network: longer proposals than SST's."""
 
     hidden: int = field(default=256, metadata={"help": "the size of a GRU's state, and of the fusion"})
-    layers: int = field(default=2, metadata={"help": "GRU layers"})
-    lengths: int = field(default=32, metadata={"help": "K, proposals that end at each row"})
     stride: int = field(default=5, metadata={"help": "rows by which a proposal is longer than the one before it"})
-    dropout: float = field(default=0.0, metadata={"help": "between GRU layers"})
-    positive: float = field(default=0.5, metadata={"help": "the tIoU over which a proposal is right"})
-
-    def __post_init__(self) -> None:
-        check(self, hidden=SIZE, layers=(1, 64), lengths=SIZE, stride=SIZE, dropout=SHARE,
-              positive=(0, 0.99))  # fmt: skip
 
 
-@dataclass
-class Outputs:
-    """What is said of each proposal."""
-
-    logits: Tensor  # (B, N, K): by ending row and length
-
-
-class SSTPlus(nn.Module):
+class SSTPlus(ProposalNetwork):
     """Sequence encoder, fusion with the image, proposals."""
 
     def __init__(self, dim: int, region_dim: int, global_dim: int, options: Options) -> None:
-        super().__init__()
-        self.options = options
-        self.encode = SequenceEncoder(dim, options.hidden, options.layers, options.dropout)
+        super().__init__(dim, options)
         self.of_image = nn.Linear(global_dim, options.hidden)
         self.fuse = Fusion(options.hidden)
         self.propose = nn.Linear(options.hidden, options.lengths)
 
-    def forward(self, batch: ImageBatch) -> Outputs:
+    def forward(self, batch: ImageBatch) -> Proposed:
         """One pass over the video."""
         states = self.encode(batch.video)  # (B, N, h)
         image = self.of_image(batch.whole)[:, None].expand_as(states)  # (B, N, h)
-        return Outputs(self.propose(self.fuse(states, image)))  # (B, N, K)
-
-    def loss(self, outputs: Outputs, batch: ImageBatch) -> Tensor:
-        """The weighted multi-label loss. ()"""
-        lengths, stride, rows = self.options.lengths, self.options.stride, batch.video.shape[1]
-        labels = proposal_labels(batch.first, batch.last, rows, lengths, stride, self.options.positive)  # (B, N, K)
-        return multi_label_loss(outputs.logits, labels, possible(batch.video_mask, lengths, stride))
-
-    def decode(self, outputs: Outputs, batch: ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """The most confident proposal: first, last, score, (B,) each."""
-        return best_proposal(outputs.logits, batch.video_mask, self.options.stride)
+        return Proposed(self.propose(self.fuse(states, image)))  # (B, N, K)
 
 
 class Method(TrainedMethod):

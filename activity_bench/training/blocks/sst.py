@@ -6,8 +6,55 @@ row and have 1, 2, … K times `stride` rows. Grids of proposals are (B, N, K): 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor, distributed, nn
+
+from activity_bench.training.batches import ImageBatch, PairBatch
+from activity_bench.training.blocks.ranges import SHARE, SIZE, check
+
+
+@dataclass(frozen=True)
+class ProposalOptions:
+    """Sizes of a proposal network."""
+
+    hidden: int = field(default=128, metadata={"help": "the size of a GRU's state"})
+    layers: int = field(default=2, metadata={"help": "GRU layers"})
+    lengths: int = field(default=32, metadata={"help": "K, proposals that end at each row"})
+    stride: int = field(default=1, metadata={"help": "rows by which a proposal is longer than the one before it"})
+    dropout: float = field(default=0.0, metadata={"help": "between GRU layers"})
+    positive: float = field(default=0.5, metadata={"help": "the tIoU over which a proposal is right"})
+
+    def __post_init__(self) -> None:
+        check(self, hidden=SIZE, layers=(1, 64), lengths=SIZE, stride=SIZE, dropout=SHARE,
+              positive=(0, 0.99))  # fmt: skip
+
+
+@dataclass
+class Proposed:
+    """What is said of each proposal."""
+
+    logits: Tensor  # (B, N, K): by ending row and length
+
+
+class ProposalNetwork(nn.Module):
+    """A sequence encoder, and the loss and the answer of proposals; how they come from its states is the method's."""
+
+    def __init__(self, dim: int, options: ProposalOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.encode = SequenceEncoder(dim, options.hidden, options.layers, options.dropout)
+
+    def loss(self, outputs: Proposed, batch: PairBatch | ImageBatch) -> Tensor:
+        """The weighted multi-label loss. ()"""
+        lengths, stride, rows = self.options.lengths, self.options.stride, batch.video.shape[1]
+        labels = proposal_labels(batch.first, batch.last, rows, lengths, stride, self.options.positive)  # (B, N, K)
+        return multi_label_loss(outputs.logits, labels, possible(batch.video_mask, lengths, stride))
+
+    def decode(self, outputs: Proposed, batch: PairBatch | ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """The most confident proposal: first, last, score, (B,) each."""
+        return best_proposal(outputs.logits, batch.video_mask, self.options.stride)
 
 
 class SequenceEncoder(nn.Module):
