@@ -104,12 +104,17 @@ def extract_features(
                     tell(f"{outcome.video}: {outcome.failure.message}")
         if part is None:
             job.finish()
+    return _told(out, job, chosen, part is None, notes)
+
+
+def _told(out: Path, job: Job, chosen: Mapping[str, Path], packed: bool, notes: list[str]) -> Extracted:
+    """What came of a job, or an error where nothing did."""
     done, ledger = sum(video in job.done for video in chosen), ledger_of(out)
     if chosen and not done:
         raise WorkError("no video gave features", file=ledger, hint="Try again what failed with --retry-failed.")
     failed = Counter(failure.kind for video, failure in job.failures.items() if video in chosen)
     notes += [f"a broken part was thrown away and made anew: {text}" for text in job.discarded]
-    return Extracted(out, part is None, len(chosen), done, dict(sorted(failed.items())), ledger, tuple(notes))
+    return Extracted(out, packed, len(chosen), done, dict(sorted(failed.items())), ledger, tuple(notes))
 
 
 def _cores() -> int:

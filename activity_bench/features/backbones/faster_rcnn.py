@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from activity_bench.data.features.images import Image
 from activity_bench.features import boxes
-from activity_bench.features.backbones.kind import Kind
+from activity_bench.features.backbones.kind import Kind, Loaded
 from activity_bench.features.decode import Look
 
 MEAN = (102.9801, 115.9465, 122.7717)  # blue, green, red of ImageNet
@@ -127,20 +127,10 @@ class FasterRCNN(nn.Module):
         return found[best][boxes.suppress(found[best], score[best], OVERLAP, AFTER)]
 
 
-class Regions:
+class Regions(Loaded):
     """A loaded Faster R-CNN: an image to its regions."""
 
-    def __init__(self, kind: Kind, network: FasterRCNN, weights_sha256: str, device: str, bf16: bool) -> None:
-        self.name, self.layer, self.dim, self.window, self.look = (
-            kind.name,
-            kind.layer,
-            kind.dim,
-            kind.window,
-            kind.look,
-        )
-        self.channels, self.whole_dim = kind.channels, 512
-        self.network, self.weights_sha256 = network, weights_sha256
-        self._device, self._bf16 = torch.device(device), bf16
+    whole_dim = 512
 
     @torch.inference_mode()
     def __call__(self, image: Tensor) -> Image:

@@ -55,19 +55,18 @@ def on_device(network: nn.Module, device: str) -> nn.Module:
         raise InputError("no such device", field="device", found=device, hint=str(error).split("\n")[0]) from None
 
 
-class Clips:
-    """A loaded backbone: clips to features."""
+class Loaded:
+    """A network with its weights, and what it says of itself."""
 
     def __init__(self, kind: Kind, network: Any, weights_sha256: str, device: str, bf16: bool) -> None:
-        self.name, self.layer, self.dim, self.window, self.look = (
-            kind.name,
-            kind.layer,
-            kind.dim,
-            kind.window,
-            kind.look,
-        )
-        self.channels, self.network, self.weights_sha256 = kind.channels, network, weights_sha256
+        self.name, self.layer, self.dim = kind.name, kind.layer, kind.dim
+        self.window, self.look, self.channels = kind.window, kind.look, kind.channels
+        self.network, self.weights_sha256 = network, weights_sha256
         self._device, self._bf16 = torch.device(device), bf16
+
+
+class Clips(Loaded):
+    """A loaded backbone: clips to features."""
 
     @torch.inference_mode()
     def __call__(self, clips: Tensor) -> Tensor:
