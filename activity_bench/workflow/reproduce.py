@@ -111,9 +111,7 @@ def reproduce(
     for wanted in only:
         if wanted not in known:
             raise unknown("cell", wanted, known)
-    if tables and not annotations:
-        raise InputError("tables belong to annotations", field=", ".join(sorted(tables)),
-                         expected="--annotations FILE beside them, or neither")  # fmt: skip
+    _check_given(plan, annotations, tables or {}, words)
     groups = grouped(plan, annotations)
     chosen = plan.sizes[size]
     check_seed(seed)
@@ -150,6 +148,18 @@ def _run(stage: Stage, cell: Cell, seed: int, options: Mapping[str, Any]) -> Ite
             stage.say(f"{cell.name}, seed {seed + k}")
             stage.run(cell, folder, seed + k, _options(cell, stage.size, options))
     yield from _outcomes(stage.plan, cell, stage.reports(cell, folders))
+
+
+def _check_given(plan: Plan, annotations: Sequence[Path | str], tables: Mapping[str, Path], words: str | None) -> None:
+    """What goes with what; nothing that is given is left unread."""
+    if tables and not annotations:
+        raise InputError("tables belong to annotations", field=", ".join(sorted(tables)),
+                         expected="--annotations FILE beside them, or neither")  # fmt: skip
+    read = {table for asked in plan.manifests.values() for table in asked.tables} | ({"words"} if plan.words else set())
+    for name in (*tables, *(("words",) if words else ())):
+        if name not in read:
+            raise InputError(f"no cell of {plan.benchmark} reads this", field=name,
+                             expected=", ".join(sorted(read)) or "none")  # fmt: skip
 
 
 def grouped(plan: Plan, annotations: Sequence[Path | str]) -> dict[str, list[Path]]:

@@ -130,6 +130,12 @@ def test_other_annotations_are_another_job(again: Path) -> None:
         ("relocalization", {"seed": 2**63}, "not a seed"),
         ("relocalization", {"tables": {"frame_counts": Path("length.json")}}, "frame_counts: tables belong to"),
         ("relocalization", {"annotations": [Path("nowhere.json")]}, "nowhere.json: no such file"),
+        ("relocalization", {"words": "words.npz"}, "words: no cell of relocalization reads this"),
+        (
+            "activity-ibal",
+            {"annotations": ["a"], "tables": {"source": Path("k.csv")}, "only": []},
+            "source: no cell of",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_made(
