@@ -28,6 +28,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from activity_bench.scoring.curve import Curve
 from activity_bench.scoring.intervals import DRAWS, LEVEL
 from activity_bench.scoring.matching import greedy, pairs, repeats
 from activity_bench.segments import Floats, iou
@@ -226,79 +227,23 @@ def _best_first(found: Detections, rules: DetectionProtocol) -> Ints:
     return order
 
 
-class Curve:
-    """Where the hits stand in their classes: what precision needs beside the weights of the samples."""
-
-    def __init__(self, ranked: Ranked, rules: DetectionProtocol) -> None:
-        truths = ranked.truths
-        self.truths, self.sample, self.interpolated = truths, ranked.sample, rules.interpolated
-        self.shape = len(rules.thresholds), truths.classes
-        self.counted = None if ranked.counted.all() else ranked.counted
-        self.row, self.place = np.nonzero(ranked.truth >= 0)  # by threshold, then class, then rank
-        label = ranked.label[self.place]
-        self.segment = self.row * truths.classes + label
-        self.first = np.searchsorted(ranked.label, np.arange(truths.classes + 1))  # where each class begins
-        self.begin = self.first[label]
-        places = np.arange(len(label))
-        opens = np.diff(self.segment, prepend=-1) > 0
-        self.opening = np.maximum.accumulate(np.where(opens, places, 0))  # the first hit of each hit's curve
-        self.longest = int(np.bincount(self.segment, minlength=1).max())
-
-    def precision(self, weights: Floats | None) -> Floats:
-        """AP of each threshold and class, nan where no truth has weight. (T, C)"""
-        if weights is None:
-            weights = np.ones(self.truths.samples)
-        seen = self._seen(weights)
-        hit = np.append(weights, 1.0)[self.sample[self.place]]
-        right = np.cumsum(hit)
-        right -= (right - hit)[self.opening]
-        values = np.divide(right, seen, out=np.zeros_like(right), where=hit > 0)
-        step = 1
-        while self.interpolated and step < self.longest:  # the greatest from here to the curve's end, by doubling
-            same = self.segment[:-step] == self.segment[step:]
-            values[:-step] = np.maximum(values[:-step], np.where(same, values[step:], 0.0))
-            step *= 2
-        total = np.bincount(self.segment, values * hit, minlength=self.shape[0] * self.shape[1]).reshape(self.shape)
-        positives = np.bincount(self.truths.label, weights[self.truths.sample], minlength=self.shape[1])
-        return np.asarray(np.divide(total, positives, out=np.full(self.shape, np.nan), where=positives > 0))
-
-    def _seen(self, weights: Floats) -> Floats:
-        """The weight of the counted detections of its class down to each hit. (hits,)"""
-        weight = np.append(weights, 1.0)[self.sample]  # the place -1 is a video that the truth does not know
-        if self.counted is None:
-            down = np.concatenate([[0.0], np.cumsum(weight)])
-            return np.asarray(down[self.place + 1] - down[self.begin])
-        seen = np.empty(len(self.place))
-        edges = np.searchsorted(self.row, np.arange(self.shape[0] + 1))
-        for row, counted in enumerate(self.counted):
-            of = slice(edges[row], edges[row + 1])
-            down = np.concatenate([[0.0], np.cumsum(weight * counted)])
-            seen[of] = down[self.place[of] + 1] - down[self.begin[of]]
-        return seen
-
-    def answered(self, weights: Floats) -> Bools:
-        """Which classes have a detection. (C,)"""
-        down = np.concatenate([[0.0], np.cumsum(np.append(weights, 1.0)[self.sample])])
-        return np.asarray(down[self.first[1:]] > down[self.first[:-1]])
-
-
 def average_precision(ranked: Ranked, rules: DetectionProtocol, weights: Floats | None = None) -> Floats:
     """AP of each threshold and class, nan for a class without truth. (T, C)
 
     `weights`: how often each sample counts, for a bootstrap. A hit of weight w adds w times the precision behind it.
     """
-    return Curve(ranked, rules).precision(weights)
+    return Curve(ranked, rules).precision(weights)[0]
 
 
 def summary(curve: Curve, rules: DetectionProtocol, weights: Floats | None = None) -> Floats | None:
     """mAP over all thresholds, then at each; None where there is no truth. (1 + T,)"""
-    ap = curve.precision(weights)
+    ap, answered = curve.precision(weights)
     known = ~np.isnan(ap[0])
     if not known.any():
         return None
     at = ap[:, known].mean(axis=1)
     if rules.absent == "all zero":
-        at *= curve.answered(np.ones(curve.truths.samples) if weights is None else weights)[known].all()
+        at *= answered[known].all()
     return np.concatenate([[at.mean()], at])
 
 

@@ -16,6 +16,7 @@ from activity_bench.errors import InputError, unknown
 from activity_bench.scoring import compare as paired_tests
 from activity_bench.scoring import detection, moments
 from activity_bench.scoring.compare import Difference
+from activity_bench.scoring.curve import Curve
 from activity_bench.segments import Floats
 from activity_bench.workflow.options import check_seed
 
@@ -64,7 +65,7 @@ def compare(
     paths = [report_file(Path(path)) for path in reports]
     read = [read_report(path) for path in paths]
     for path, report in zip(paths[1:], read[1:], strict=True):
-        _check_same(read[0], report, paths[0], path)
+        check_same(read[0], report, paths[0], path)
     rules = rules_of(read[0], paths[0])
     by = by or rules.scores[0]
     if by not in rules.scores:
@@ -138,7 +139,7 @@ def moment_columns(rules: moments.MomentProtocol, rows: Rows, path: Path) -> dic
     return found
 
 
-def _check_same(first: Report, other: Report, first_path: Path, path: Path) -> None:
+def check_same(first: Report, other: Report, first_path: Path, path: Path, hint: str | None = None) -> None:
     """Both reports answer one question by one set of rules, or the error says which of them differs."""
     for field, mine, theirs in (
         ("manifest.digest", other.manifest.digest, first.manifest.digest),
@@ -150,7 +151,7 @@ def _check_same(first: Report, other: Report, first_path: Path, path: Path) -> N
         if mine != theirs:
             raise InputError("these reports cannot be compared: they do not answer the same question by the same rules",
                              file=path, field=field, found=mine,
-                             expected=f"{theirs}, as in {first_path}")  # fmt: skip
+                             expected=f"{theirs}, as in {first_path}", hint=hint)  # fmt: skip
 
 
 def check_scores(path: Path, report: Report, scores: Mapping[str, float]) -> None:
@@ -188,7 +189,7 @@ def _detections(rows: Sequence[Rows], rules: Any, paths: Sequence[Path], metrics
             raise InputError("rows of other true segments, or other thresholds", file=path,
                              hint="Score again with --json.")  # fmt: skip
     of = [rules.scores.index(metric) for metric in metrics]
-    curves = [detection.Curve(_ranked(row), rules) for row in rows]
+    curves = [Curve(_ranked(row), rules) for row in rows]
 
     def scores(weights: Floats | None) -> Floats | None:
         found = [detection.summary(curve, rules, weights) for curve in curves]
