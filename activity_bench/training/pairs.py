@@ -50,10 +50,13 @@ class Pair:
         return (2 * np.arange(self.rows) + 1) * (self.window[1] - self.window[0]) // (2 * self.rows)
 
     def seen(self, stretch: Stretch) -> Stretch:
-        """Rows of the video as rows that a network sees: all that hold a part of them. In whole numbers, so exact."""
+        """Rows of the video as rows that a network sees: those nearest to its ends, else the one that holds its middle.
+        In whole numbers, so exact."""
         length = self.window[1] - self.window[0]
-        first, last = ((row - self.window[0]) * self.rows for row in stretch)
-        return first // length, -(-last // length)
+        ends = [(row - self.window[0]) * self.rows for row in stretch]
+        first, last = ((2 * end + length) // (2 * length) for end in ends)
+        middle = sum(ends) // (2 * length)
+        return (first, last) if first < last else (middle, middle + 1)
 
 
 def pair_of(sample: Sample, features: Provider, most: int = 0) -> Pair:
