@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -24,6 +26,17 @@ def digests() -> list[dict[str, str]]:
 def published() -> list[dict[str, str]]:
     """Every published figure, one a row: paper, table, row, benchmark, version, split, part, protocol, metric, …"""
     return [row for path in sorted((folder() / "published").glob("*.csv")) for row in _rows(path)]
+
+
+def stated() -> list[dict[str, str]]:
+    """Every other number of the papers' tables, and every figure: paper, place, row, quantity, value, status, …"""
+    return _rows(folder() / "stated.csv")
+
+
+def places() -> list[dict[str, Any]]:
+    """What the benchmarks are made from, as where.toml has it: name, title, page, licence, files, …"""
+    found: list[dict[str, Any]] = tomllib.loads((folder() / "where.toml").read_text(encoding="utf-8"))["place"]
+    return found
 
 
 def overlap(target: str) -> list[dict[str, str]]:

@@ -1,7 +1,7 @@
 """reproduce: the tables of the papers, run again cell by cell, the papers' figures beside ours.
 
-A cell is a run in a folder of its own, and is not run again once it is there: a killed job goes on where it was. All
-features are simulated, and every table says so.
+A cell is a run in a folder of its own, and is not run again once it is there: a killed job goes on where it was.
+Features are simulated, or those that are given: a folder holds one or the other, and every table says which.
 """
 
 from __future__ import annotations
@@ -9,74 +9,29 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from activity_bench.data import shipped
-from activity_bench.data.board import write_csv, write_markdown
 from activity_bench.data.canonical import page
 from activity_bench.data.disk import atomic, read_bytes, sha256
 from activity_bench.data.lock import alone
-from activity_bench.data.reports import Report
 from activity_bench.errors import InputError, unknown
 from activity_bench.simulation.parameters import CALIBRATED
-from activity_bench.workflow.compare import compare
+from activity_bench.workflow import results
 from activity_bench.workflow.options import check_seed
 from activity_bench.workflow.plans import PLANS, Cell, Plan, Size
+from activity_bench.workflow.plans.choice import chosen, grouped, planned
+from activity_bench.workflow.results import JOB, NOTE, Reproduction
 from activity_bench.workflow.run import Progress, choose, load_method, silent
 from activity_bench.workflow.stage import Stage
 
 if TYPE_CHECKING:
     from activity_bench.training.watch import Watch
 
-NOTE = "Features are simulated: these scores say how the methods compare in a made-up world, nothing of real videos."
-COLUMNS = ("cell", "manifest", "world", "part", "protocol", "paper", "table", "row", "metric", "published", "score",
-           "low", "high", "sd", "seeds", "source")  # fmt: skip
+__all__ = ["NOTE", "Reproduction", "reproduce"]
+
 Said = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A cell's scores on the whole or on a part: the mean over its seeds, and the first seed's interval."""
-
-    cell: Cell
-    part: str
-    protocol: str
-    table: str
-    score: Mapping[str, float]
-    spread: Mapping[str, float | None]
-    interval: Mapping[str, tuple[float, float]]
-    published: Mapping[str, float]
-    seeds: int
-
-
-@dataclass(frozen=True)
-class Ordering:
-    """What a paper says of two cells, and what came out."""
-
-    worse: str
-    better: str
-    difference: float
-    p: float
-
-    @property
-    def verdict(self) -> str:
-        """By the paired test of the first seeds, at .05."""
-        if self.p >= 0.05:
-            return "cannot be told"
-        return "holds" if self.difference > 0 else "is the other way round"
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """All cells that were run."""
-
-    plan: Plan
-    outcomes: list[Outcome]
-    orderings: list[Ordering]
 
 
 def reproduce(
@@ -85,8 +40,10 @@ def reproduce(
     *,
     size: str = "small",
     annotations: Sequence[Path | str] = (),
+    features: Sequence[Path | str] = (),
     tables: Mapping[str, Path] | None = None,
     words: str | None = None,
+    table: str | None = None,
     only: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -94,67 +51,90 @@ def reproduce(
     progress: Progress = silent,
     watch: Watch | None = None,
 ) -> Reproduction:
-    """Run the cells of a plan that `out` lacks, and write `results.csv` and `results.md` there.
+    """Run the cells of a plan, or of a paper, that `out` lacks; `results.csv` and `results.md` have all that are there.
 
     `annotations` and `tables` are the builder's; a plan of several targets takes `TARGET=PATH`, and runs the cells of
-    those that are given. Without annotations the embedded corpus is used. `words` are vectors of class names, in place
-    of simulated ones. `only` names cells; `options` go to every method that is trained (the device, for one).
+    those that are given. Without annotations the embedded corpus is used. `features` are a store, or one a target, in
+    place of simulated ones. `words` are vectors of class names, in place of simulated ones. `table` and `only` name
+    cells; `options` go to every method that is trained (the device, for one).
 
     >>> reproduce("relocalization", "again", size="tiny", only=["random", "cgbm"]).outcomes[1].score["top1-mAP"]
     """
-    if name not in PLANS:
-        raise unknown("plan", name, PLANS)
+    name, paper = planned(name)
     plan = PLANS[name]
     if size not in plan.sizes:
         raise unknown("size", size, plan.sizes)
-    known = [cell.name for cell in plan.cells]
-    for wanted in only:
-        if wanted not in known:
-            raise unknown("cell", wanted, known)
-    _check_given(plan, annotations, tables or {}, words)
-    groups = grouped(plan, annotations)
-    chosen = plan.sizes[size]
+    cells = chosen(plan, paper, table, only, bool(features))
+    _check_given(plan, annotations, features, tables or {}, words)
+    groups, given, sized = grouped(plan, annotations), _stores(plan, features), plan.sizes[size]
     check_seed(seed)
-    check_seed(seed + chosen.seeds - 1)
-    needed = {cell.trained for cell in plan.cells if cell.name in only}
-    cells = [cell for cell in plan.cells if not only or cell.name in {*only, *needed}]
+    check_seed(seed + sized.seeds - 1)
     for cell in cells:
-        _options(cell, chosen, options or {})  # wrong ones are named before any work
+        _options(cell, sized, options or {})  # wrong ones are named before any work
     noise = CALIBRATED.get(name, CALIBRATED["released" if annotations else "embedded"])
     files = sorted(sha256(path)[0] for path in _files([*chain(*groups.values()), *(tables or {}).values()]))
     out = Path(out)
+    stage = Stage(plan, sized, out, groups, given, tables or {}, noise, words, say, progress, watch)
     job = {
-        "plan": name, "size": size, "seed": seed, "seeds": chosen.seeds, "options": dict(options or {}),
-        "training": dict(chosen.training), "methods": {key: dict(value) for key, value in chosen.methods.items()},
-        "world": {"noise": noise, **chosen.world}, "share": dict(chosen.share), "files": files,
+        "plan": name, "size": size, "seed": seed, "seeds": sized.seeds, "options": dict(options or {}),
+        "training": dict(sized.training), "methods": {key: dict(value) for key, value in sized.methods.items()},
+        "world": {} if given else {"noise": noise, **sized.world}, "share": dict(sized.share), "files": files,
         "words": sorted(sha256(path)[0] for path in _files(map(Path, words.split(",")))) if words else [],
-    }  # fmt: skip
-    stage = Stage(plan, chosen, out, groups, tables or {}, noise, words, say, progress, watch)
+    } | ({"features": stage.digests()} if given else {})  # fmt: skip
     with _same_job(out, job):
-        outcomes = [one for cell in cells for one in _run(stage, cell, seed, options or {})]
-        found = Reproduction(plan, outcomes, _orderings(plan, {one.cell.name for one in outcomes}, out, seed))
-        _write(found, out)
+        for cell in {(cell.manifest, cell.method): cell for cell in cells if given and stage.has(cell)}.values():
+            stage.check(cell, _options(cell, sized, options or {}), seed)
+        for cell in cells:
+            _run(stage, cell, seed, options or {})
+        found = _found(stage, seed)
+        results.write(found, out)
     return found
 
 
-def _run(stage: Stage, cell: Cell, seed: int, options: Mapping[str, Any]) -> Iterator[Outcome]:
-    """The runs of a cell that are not there yet, and what all of them score."""
+def _folders(stage: Stage, cell: Cell, seed: int) -> list[Path]:
+    return [stage.out / "cells" / cell.name / f"seed-{seed + k}" for k in range(stage.size.seeds)]
+
+
+def _run(stage: Stage, cell: Cell, seed: int, options: Mapping[str, Any]) -> None:
+    """The runs of a cell that are not there yet."""
     if not stage.has(cell):
-        stage.say(f"{cell.name}: not run, no annotations of {stage.plan.manifests[cell.manifest].group}")
+        lacks = "annotations" if cell.manifest not in stage.annotated() else "features"
+        stage.say(f"{cell.name}: not run, no {lacks} of {stage.plan.manifests[cell.manifest].group}")
         return
-    folders = [stage.out / "cells" / cell.name / f"seed-{seed + k}" for k in range(stage.size.seeds)]
-    for k, folder in enumerate(folders):
+    for k, folder in enumerate(_folders(stage, cell, seed)):
         if not (folder / "report.json").exists():
             stage.say(f"{cell.name}, seed {seed + k}")
             stage.run(cell, folder, seed + k, _options(cell, stage.size, options))
-    yield from _outcomes(stage.plan, cell, stage.reports(cell, folders))
 
 
-def _check_given(plan: Plan, annotations: Sequence[Path | str], tables: Mapping[str, Path], words: str | None) -> None:
-    """What goes with what; nothing that is given is left unread."""
+def _found(stage: Stage, seed: int) -> Reproduction:
+    """What all finished cells of the folder score, whichever call ran them."""
+    done = {cell.name: _folders(stage, cell, seed) for cell in stage.plan.cells}
+    cells = [c for c in stage.plan.cells if all((folder / "report.json").exists() for folder in done[c.name])]
+    digests = stage.digests()
+    outcomes = [
+        one for cell in cells
+        for one in results.outcomes_of(stage.plan, cell, stage.reports(cell, done[cell.name]),
+                                       stage.named(cell, digests))
+    ]  # fmt: skip
+    orderings = results.orderings_of(stage.plan, {cell.name for cell in cells}, stage.out, seed)
+    return Reproduction(stage.plan, results.REAL if stage.features else results.SIMULATED, outcomes, orderings)
+
+
+def _check_given(
+    plan: Plan, annotations: Sequence[Path | str], features: Sequence[Path | str], tables: Mapping[str, Path],
+    words: str | None,
+) -> None:  # fmt: skip
+    """What goes with what; nothing that is given is left unread, and nothing simulated stands beside real features."""
     if tables and not annotations:
         raise InputError("tables belong to annotations", field=", ".join(sorted(tables)),
                          expected="--annotations FILE beside them, or neither")  # fmt: skip
+    if features and not annotations:
+        raise InputError("features belong to annotations", field="--features",
+                         expected="--annotations FILE, too", hint="The embedded corpus has no videos.")  # fmt: skip
+    if features and plan.words and not words:
+        raise InputError("beside real features, simulated vectors of class names would be read", field="--words",
+                         expected="a file of word vectors", hint="activity-bench where word-vectors")  # fmt: skip
     read = {table for asked in plan.manifests.values() for table in asked.tables} | ({"words"} if plan.words else set())
     for name in (*tables, *(("words",) if words else ())):
         if name not in read:
@@ -162,21 +142,14 @@ def _check_given(plan: Plan, annotations: Sequence[Path | str], tables: Mapping[
                              expected=", ".join(sorted(read)) or "none")  # fmt: skip
 
 
-def grouped(plan: Plan, annotations: Sequence[Path | str]) -> dict[str, list[Path]]:
-    """The annotations by target: `TARGET=PATH` where a plan has several."""
-    known = sorted({asked.group for asked in plan.manifests.values()})
-    if known == [""]:
-        return {"": [Path(path) for path in annotations]} if annotations else {}
-    groups: dict[str, list[Path]] = {}
-    for given in annotations:
-        target, equals, path = str(given).partition("=")
-        if not equals or not path:
-            raise InputError("which target is this?", field="--annotations", found=str(given),
-                             expected=f"TARGET=PATH, of {', '.join(known)}")  # fmt: skip
-        if target not in known:
-            raise unknown("target", target, known, field="--annotations")
-        groups.setdefault(target, []).append(Path(path))
-    return groups
+def _stores(plan: Plan, features: Sequence[Path | str]) -> dict[str, Path]:
+    """The features by target, one file each."""
+    stores = grouped(plan, features, "--features")
+    for group, paths in stores.items():
+        if len(paths) > 1:
+            raise InputError("one store holds all videos", field="--features", found=f"{len(paths)} files",
+                             expected=f"one{f' for {group}' if group else ''}")  # fmt: skip
+    return {group: paths[0] for group, paths in stores.items()}
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -188,9 +161,9 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 @contextmanager
 def _same_job(out: Path, job: Mapping[str, Any]) -> Iterator[None]:
     """The folder is new, or holds runs of the very same job; no other process works in it while the block runs."""
-    path, said = out / "job.json", page(dict(job))
+    path, said = out / JOB, page(dict(job))
     if not path.is_file():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or not all(one.match(".*.tmp-*") for one in out.iterdir())):
             raise InputError("not an empty folder, and no reproduction", file=out, hint="Name another folder.")
         out.mkdir(parents=True, exist_ok=True)
     with alone(out, "reproduction"):
@@ -210,77 +183,9 @@ def _options(cell: Cell, size: Size, given: Mapping[str, Any]) -> dict[str, Any]
     method = load_method(cell.method)
     if not hasattr(method, "defaults"):
         return dict(cell.options)
-    options = {**size.training, **size.methods.get(cell.method, {}), **given, **cell.options}
+    own = {**size.methods.get(cell.method, {}), **size.methods.get(cell.manifest, {})}
+    options = {**size.training, **own, **given, **cell.options}
     choose(method, options, cell.method)
     if cell.trained:
         return dict(cell.options)
     return options
-
-
-def _outcomes(plan: Plan, cell: Cell, judged: Mapping[str, Sequence[Report]]) -> Iterator[Outcome]:
-    """What each protocol says of the whole and of the parts, beside what is published of them."""
-    version = plan.manifests[cell.manifest].version
-    for protocol, reports in judged.items():
-        for part in ("", *reports[0].by_part):
-            groups = [report.by_part[part]["metrics"] if part else report.metrics for report in reports]
-            figures = [
-                figure for figure in shipped.published()
-                if (figure["paper"], figure["row"], figure["part"]) == (cell.paper, cell.row, part)
-                and (part or figure["table"] == cell.table)
-                and version in ("", figure["version"]) and protocol in figure["protocol"].split()
-            ]  # fmt: skip
-            scores = {name: [float(group[name]) for group in groups] for name in groups[0]}
-            yield Outcome(
-                cell, part, protocol, figures[0]["table"] if figures else "" if part else cell.table,
-                {name: fmean(values) for name, values in scores.items()},
-                {name: stdev(values) if len(values) > 1 else None for name, values in scores.items()},
-                {} if part else reports[0].intervals,
-                {figure["metric"]: float(figure["value"]) for figure in figures},
-                len(reports),
-            )  # fmt: skip
-
-
-def _orderings(plan: Plan, cells: set[str], out: Path, seed: int) -> list[Ordering]:
-    """Paired tests where both cells answered the same questions; the papers set others beside each other, too."""
-    name = f"{plan.judged[0][0]}.json" if plan.judged else "report.json"
-    where = {cell.name: out / "cells" / cell.name / f"seed-{seed}" / name for cell in plan.cells}
-    found = []
-    for worse, better in plan.orderings:
-        if {worse, better} <= cells:
-            one = compare([where[worse], where[better]], by=plan.by).methods[0].differences[plan.by]
-            found.append(Ordering(worse, better, one.difference, one.p))
-    return found
-
-
-def _write(found: Reproduction, out: Path) -> None:
-    rows: list[dict[str, object]] = []
-    for one in found.outcomes:
-        for metric, score in one.score.items():
-            low, high = one.interval.get(metric, (None, None))
-            rows.append({
-                "cell": one.cell.name, "manifest": one.cell.manifest, "world": one.cell.world, "part": one.part,
-                "protocol": one.protocol, "paper": one.cell.paper, "table": one.table, "row": one.cell.row,
-                "metric": metric, "published": one.published.get(metric), "score": score, "low": low, "high": high,
-                "sd": one.spread[metric], "seeds": one.seeds, "source": "simulated",
-            })  # fmt: skip
-    write_csv(out / "results.csv", COLUMNS, rows)
-    write_markdown(out / "results.md", *table(found), NOTE)
-
-
-def table(found: Reproduction) -> tuple[list[str], list[list[str]]]:
-    """The cells as a table for people: percentages, the papers' beside ours."""
-    plan, by = found.plan, found.plan.by
-    several = len({(one.part, one.protocol) for one in found.outcomes}) > 1
-    names = [metric.removeprefix(f"{by.partition('@')[0]}@") for metric in plan.shown]
-    columns = ["cell", *(["of", "protocol"] if several else []), *names, f"95 % of {by}", f"paper's {by}"]
-    rows = []
-    for one in found.outcomes:
-        low, high = one.interval.get(by, (None, None))
-        shown = [f"{100 * one.score[metric]:.1f}" if metric in one.score else "" for metric in plan.shown]
-        if (spread := one.spread.get(by)) is not None:
-            shown[plan.shown.index(by)] += f" ± {100 * spread:.1f}"
-        interval = "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
-        paper = f"{100 * one.published[by]:.1f}" if by in one.published else ""
-        kind = [one.part or "all", one.protocol] if several else []
-        rows.append([one.cell.name, *kind, *shown, interval, paper])
-    return columns, rows

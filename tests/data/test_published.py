@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from activity_bench import catalog
-from activity_bench.data.shipped import digests, folder, published
+from activity_bench.data.shipped import digests, folder, published, stated
 
 pytestmark = pytest.mark.quick
 
@@ -37,6 +37,37 @@ def test_every_table_is_there_row_by_row() -> None:
         zero_shot = figure["version"] if figure["table"] == "Table 2" else ""  # its rows stand once for each data set
         rows[figure["paper"], figure["table"]].add((figure["row"], zero_shot))
     assert {where: (len(rows[where]), cells[where]) for where in cells} == TABLES
+
+
+# what else they print, one number a row (counted on the page), and their figures
+STATED = {
+    ("IJCAI 2019", "Table 1"): 16, ("IJCAI 2019", "Section 5"): 5, ("ECCV 2018", "Section 4"): 5,
+    ("AAAI 2020", "Table 1"): 20, ("AAAI 2020", "Dataset"): 7, ("AAAI 2020", "Competing Methods"): 2,
+    ("CVPR 2020", "Section 4"): 13, ("CVPR 2020", "Section 4.3"): 3,
+}  # fmt: skip
+FIGURES = {"IJCAI 2019": 5, "ECCV 2018": 5, "AAAI 2020": 4, "CVPR 2020": 8}
+
+
+def test_what_they_state_besides_is_there() -> None:
+    numbers = [row for row in stated() if row["value"]]
+    assert Counter((row["paper"], row["place"]) for row in numbers) == STATED
+    figures = {(row["paper"], row["place"]) for row in stated() if not row["value"]}
+    assert figures == {(paper, f"Figure {n + 1}") for paper, count in FIGURES.items() for n in range(count)}
+    keys = [(row["paper"], row["place"], row["row"], row["quantity"]) for row in stated()]
+    assert len(set(keys)) == len(keys)
+    for row in stated():
+        data = row["status"] == "data"
+        assert bool(row["measured"]) == data and bool(row["command"]) == bool(row["value"]), row
+        assert row["status"] in ("data", "setting") if row["value"] else row["status"] in ("curve", "illustration"), row
+
+
+def test_every_table_of_a_paper_is_in_one_place_or_the_other() -> None:
+    tables = {where for where in [*TABLES, *STATED] if where[1].startswith("Table")}
+    counts = Counter(paper for paper, _ in tables)
+    assert counts == {"IJCAI 2019": 4, "ECCV 2018": 2, "AAAI 2020": 4, "CVPR 2020": 5}
+    assert {where: [f"Table {n + 1}" for n in range(count)] for where, count in counts.items()} == {
+        paper: sorted(name for where, name in tables if where == paper) for paper in counts
+    }
 
 
 def test_every_figure_is_sound() -> None:

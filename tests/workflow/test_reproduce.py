@@ -17,7 +17,9 @@ from activity_bench.data import shipped
 from activity_bench.data.reports import read_report
 from activity_bench.errors import InputError
 from activity_bench.workflow.plans import PLANS, Plan, Size
-from activity_bench.workflow.reproduce import COLUMNS, NOTE, grouped, reproduce
+from activity_bench.workflow.plans.choice import chosen, grouped, planned
+from activity_bench.workflow.reproduce import reproduce
+from activity_bench.workflow.results import COLUMNS, NOTE
 
 pytestmark = pytest.mark.quick
 
@@ -63,9 +65,28 @@ def test_the_papers_figures_stand_beside_ours(done: Path) -> None:
         )  # fmt: skip
         assert row["sd"] == ""
     page = (done / "results.md").read_text(encoding="utf-8")
-    assert page.startswith("| cell | 0.5 | 0.6 | 0.7 | 0.8 | 0.9 | top1-mAP | 95 % of top1-mAP | paper's top1-mAP |")
-    assert NOTE in page
-    assert f"| {100 * float(mean['random']['score']):.1f} |" in page and page.count("\n| ") == 1 + len(CELLS)
+    lines = page.splitlines()
+    assert lines[0].split(" | ")[6:] == ["top1-mAP", "95 % of top1-mAP", "paper's top1-mAP", "difference |"]
+    assert NOTE in page and "| random &lt; frame-level |" in page
+    assert [line.split(" | ")[0] for line in lines[2:5]] == [f"| {cell}" for cell in CELLS]
+    assert f"| {100 * float(mean['random']['score']):.1f} |" in lines[2]
+    assert lines[2].endswith(f"| 7.3 | {100 * (float(mean['random']['score']) - 0.073):+.1f} |")
+
+
+def test_a_row_names_the_features_that_it_read(done: Path) -> None:
+    read = {row["cell"]: row["features"] for row in rows(done)}
+    assert read == {"random": "", "frame-level": "simulated: noise=6.3, dim=16", "cgbm-base": read["frame-level"]}
+    for row in rows(done):
+        known = row["published"] != ""
+        assert (row["difference"] != "") == known
+        assert not known or float(row["difference"]) == float(row["score"]) - float(row["published"])
+
+
+def test_the_page_has_all_finished_cells_whichever_call_ran_them(again: Path) -> None:
+    before = (again / "results.csv").read_bytes()
+    found = reproduce("ECCV 2018", again, size="tiny", table="1", only=["random"])
+    assert [one.cell.name for one in found.outcomes] == list(CELLS)
+    assert (again / "results.csv").read_bytes() == before
 
 
 def test_a_trained_cell_takes_its_own_options_and_the_sizes(done: Path) -> None:
@@ -124,6 +145,22 @@ def test_other_annotations_are_another_job(again: Path) -> None:
         ("relocalizatoin", {}, "unknown plan.*Did you mean 'relocalization'"),
         ("relocalization", {"size": "tniy"}, "unknown size.*Did you mean 'tiny'"),
         ("relocalization", {"only": ["cbgm"]}, "unknown cell.*Did you mean 'cgbm'"),
+        ("eccv2017", {}, "unknown plan or paper.*Did you mean 'ECCV 2018'"),
+        ("relocalization", {"table": "5"}, "--table: unknown table"),
+        ("AAAI 2020", {"only": ["cgbm-base"]}, "unknown cell; found 'cgbm-base'"),
+        ("ECCV 2018", {"table": "1", "only": ["cgbm-base"]}, "unknown cell; found 'cgbm-base'"),
+        ("relocalization", {"features": ["f.h5"]}, "--features: features belong to annotations"),
+        ("relocalization", {"annotations": ["a"], "features": ["f.h5", "g.h5"]}, "one store holds all videos"),
+        (
+            "what2when",
+            {"annotations": ["thumos14=a"], "features": ["thumos14=f.h5"], "only": []},
+            "--words: beside real",
+        ),
+        (
+            "activity-ibal",
+            {"annotations": ["a"], "features": ["f"], "only": ["sail-no-order"]},
+            "--only: this cell asks the simulated world",
+        ),
         ("relocalization", {"options": {"stepz": "3"}}, "unknown option of cgbm.*Did you mean 'steps'"),
         ("relocalization", {"only": ["random", "sst"], "options": {"rank": "3"}}, "unknown option of sst"),
         ("relocalization", {"seed": -1}, "not a seed"),
@@ -210,7 +247,7 @@ def test_a_plan_names_what_there_is(plan: Plan) -> None:
     published = {(figure["paper"], figure["table"], figure["row"]) for figure in shipped.published()}
     for cell in plan.cells:
         asked = plan.manifests[cell.manifest]
-        assert not cell.row or (cell.paper, cell.table, cell.row) in published, cell
+        assert set(cell.places) <= published, cell
         assert cell.world in plan.worlds and (not asked.like or asked.like in plan.manifests)
     versions = {figure["version"] for figure in shipped.published() if figure["benchmark"] == plan.benchmark}
     assert {asked.version for asked in plan.manifests.values()} - {""} <= versions
@@ -263,6 +300,22 @@ def test_what_a_killed_job_left_half_written_is_removed(again: Path) -> None:
     before = made(again)
     reproduce("relocalization", again, size="tiny", only=CELLS)
     assert not list(again.rglob(".*")) and made(again) == before
+
+
+def test_tables_and_papers_choose_cells() -> None:
+    def names(name: str, table: str | None, only: tuple[str, ...] = (), real: bool = False) -> list[str]:
+        plan, paper = planned(name)
+        return [cell.name for cell in chosen(PLANS[plan], paper, table, only, real)]
+
+    assert names("eccv 2018", "Table 1") == ["random", "frame-level", "video-level", "sst", "cgbm"]
+    assert names("AAAI2020", "3") == ["msa-weak", "msa-weak-alpha-1", "msa-weak-alpha-0.7", "msa-weak-alpha-0.5",
+                                      "msa-weak-alpha-0"]  # fmt: skip
+    assert set(names("relocalization", "2")) == {*names("ECCV 2018", "2"), *names("AAAI 2020", "2")}
+    assert names("IJCAI 2019", "3") == [name for name in names("IJCAI 2019", "2") if "full" not in name]
+    assert names("IJCAI 2019", "figure 4")[:2] == ["sail-1-layer", "sail-2-layers"]
+    assert names("CVPR 2020", "Section 4.1") == ["thumos14-mined", "thumos14-mined-proposals", "thumos14-fixed-length"]
+    assert {"sail", "random", "full-window"} <= set(names("activity-ibal", None, (), real=True))
+    assert not [name for name in names("activity-ibal", None, (), real=True) if "-no-" in name]
 
 
 def test_a_target_of_no_path_is_refused() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from activity_bench.workflow.plans.cells import Asked, Cell, Plan, Size
+from activity_bench.workflow.plans.cells import Asked, Cell, Place, Plan, Size
 
 PAPER, FIGURE, OURS = "IJCAI 2019", "Figure 4", "knobs of the world"
 ORDER = ("random", "flp", "sst-plus", "tal-plus", "sail")  # Table 2 and Table 3
@@ -18,20 +18,29 @@ def _sail(name: str, table: str, row: str, options: Mapping[str, Any] | None = N
     return Cell(name, "sail", PAPER, table, row, options or {}, "full", world)
 
 
+def _both(
+    name: str, method: str, row: str, options: Mapping[str, Any] | None = None, trained: str = "",
+    also: tuple[Place, ...] = (),
+) -> Cell:  # fmt: skip
+    """Rows of Table 2 (all questions) and Table 3 (the difficult ones)."""
+    return Cell(name, method, PAPER, "Table 2", row, options or {}, trained=trained,
+                also=(Place(PAPER, "Table 3", row), *also))  # fmt: skip
+
+
 ACTIVITY_IBAL = Plan(
     benchmark="activity-ibal",
     by="mIoU",
     shown=("mIoU", "IoU@0.3", "IoU@0.5", "IoU@0.7"),
     cells=(
-        Cell("random", "random", PAPER, "Table 2", "Random"),
-        Cell("random-independent", "random", PAPER, "Table 2", "Random", {"draw": "independent"}),
+        _both("random", "random", "Random"),
+        _both("random-independent", "random", "Random", {"draw": "independent"}),
         Cell("statistical-prior", "statistical-prior", PAPER, "", ""),
         Cell("full-window", "full-window", PAPER, "", ""),
-        Cell("flp", "flp", PAPER, "Table 2", "FLP"),
-        Cell("sst-plus", "sst-plus", PAPER, "Table 2", "SST+"),
-        Cell("tal-plus", "tal-plus", PAPER, "Table 2", "TAL+"),
-        _sail("sail", "Table 2", "SAIL"),
-        Cell("sail-argmax", "sail", PAPER, "Table 2", "SAIL", {"decoding": "argmax"}, trained="sail"),
+        _both("flp", "flp", "FLP"),
+        _both("sst-plus", "sst-plus", "SST+"),
+        _both("tal-plus", "tal-plus", "TAL+"),
+        _both("sail", "sail", "SAIL", also=(Place(PAPER, "Table 4", "full"),)),
+        _both("sail-argmax", "sail", "SAIL", {"decoding": "argmax"}, trained="sail"),
         *(_sail(f"sail-without-{part}", "Table 4", f"w/o. {part.upper()}", {part: False}) for part in PARTS),
         *(_sail(f"sail-{n}-layer{'s' if n > 1 else ''}", FIGURE, "", {"layers": n}) for n in range(1, 8) if n != 5),
         *(_sail(f"sail-no-{knob}", OURS, "", world=f"no-{knob}") for knob in CAUSES.values()),
@@ -59,5 +68,6 @@ ACTIVITY_IBAL = Plan(
         "paper": Size({"dim": 500, "stride": 8, "region_dim": 4096, "global_dim": 512}, {}, 3),
     },
     manifests={"full": Asked()},
+    features=("c3d-activitynet", "faster-rcnn"),
     worlds={"": {}, **{f"no-{knob}": {knob: 0.0} for knob in CAUSES.values()}},
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,14 @@ class Asked:
     whole: bool = False  # whatever share of the videos the size names
 
 
+class Place(NamedTuple):
+    """A row of a paper's table."""
+
+    paper: str
+    table: str
+    row: str
+
+
 @dataclass(frozen=True)
 class Cell:
     """One row of a paper's table, or what is asked beside it."""
@@ -34,6 +42,17 @@ class Cell:
     manifest: str = "full"
     world: str = ""
     trained: str = ""  # the cell whose weights answer; then `options` are those that training does not read
+    also: tuple[Place, ...] = ()  # where the papers print the same run again
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every row of the papers that this run stands for, its own first."""
+        return (Place(self.paper, self.table, self.row), *self.also) if self.row else self.also
+
+    @property
+    def tables(self) -> list[tuple[str, str]]:
+        """The papers' tables and figures that it belongs to; none of a paper where it is asked beside them."""
+        return [(self.paper, self.table), *((place.paper, place.table) for place in self.also)]
 
 
 @dataclass(frozen=True)
@@ -43,7 +62,7 @@ class Size:
     world: Mapping[str, Any]  # options of the simulated features
     training: Mapping[str, Any]  # options of every method that is trained
     seeds: int
-    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # more options of single methods
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # more of single methods or manifests
     share: Mapping[str, float] = field(default_factory=dict)  # split -> share of its videos, drawn by hash; else all
 
 
@@ -63,3 +82,4 @@ class Plan:
     corpus: Mapping[str, str] = field(default_factory=lambda: {"": "activitynet.json"})  # group -> embedded annotations
     source: str = ""  # of the embedded corpus: trimmed clips
     words: bool = False  # whether methods read the vectors of class names
+    features: tuple[str, ...] = ()  # what its papers' features are made with, by their names in `where`

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from activity_bench.workflow.plans.cells import Asked, Cell, Plan, Size
+from activity_bench.workflow.plans.cells import Asked, Cell, Place, Plan, Size
 
 PAPER = "CVPR 2020"
 TARGETS = {"thumos14": "thumos14@213", "multithumos": "multithumos@213", "activitynet1.2": "activitynet1.2@2383"}
@@ -19,6 +19,7 @@ WTALC = {"multithumos": f"{PAUL}, the paper's own evaluation"}
 ZERO = ("thumos14", "multithumos")  # of Table 2
 TRIPLES = [*((target, "") for target in TARGETS), *((target, "-zero-shot") for target in ZERO)]
 TIOU = "0.1,0.2,0.3,0.4,0.5,0.7"
+ALSO = {"thumos14-mined-proposals": (Place(PAPER, "Section 4.1", "ActionBytes"),)}
 WEAK = {"thumos14": "Table 3", "activitynet1.2": "Table 4", "multithumos": "Table 5"}
 
 
@@ -26,9 +27,8 @@ def _cell(name: str, target: str, table: str, row: str, manifest: str = "", trai
     if target in PERCENTILES and options.get("proposals"):
         options = {"percentile": PERCENTILES[target], **options}
     weights = f"{target}-{trained}{manifest}" if trained else ""
-    return Cell(
-        f"{target}-{name}{manifest}", "actionbytes", PAPER, table, row, options, f"{target}{manifest}", "", weights
-    )
+    name = f"{target}-{name}{manifest}"
+    return Cell(name, "actionbytes", PAPER, table, row, options, f"{target}{manifest}", "", weights, ALSO.get(name, ()))
 
 
 def _modes(target: str, table: str, manifest: str = "") -> list[Cell]:
@@ -67,7 +67,7 @@ WHAT2WHEN = Plan(
     sizes={
         "tiny": Size({"dim": 16}, {"steps": 4, "batch": 8, "workers": 0}, 1, {"actionbytes": {"latent": 16}}),
         "small": Size(
-            {"dim": 128}, {"steps": 1000, "batch": 64, "workers": 1}, 1,
+            {"dim": 128}, {"steps": 800, "batch": 64, "workers": 1}, 1,
             {"actionbytes": {"latent": 256, "pairs": 8, "clusters": 100}}, {"train": 0.3},
         ),
         "paper": Size({"dim": 2048}, {}, 3),
@@ -84,4 +84,5 @@ WHAT2WHEN = Plan(
     corpus={"thumos14": "thumos", "activitynet1.2": "activitynet.json"},
     source="kinetics.csv",
     words=True,
+    features=("i3d", "word-vectors"),
 )  # fmt: skip
