@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,10 +22,12 @@ from activity_bench.cli.show import progress, say
 @click.option("--window", type=int, help="Frames of a row.")
 @click.option("--stride", type=int, help="Frames from row to row.")
 @click.option("--own-rate", is_flag=True, help="Each file's own frames; the features state --fps all the same.")
+@click.option("--no-crop", is_flag=True, help="The whole picture, squeezed to the size of the backbone's crop.")
 @click.option("--dtype", default="float32", show_default=True, help="Numbers on the disk: float32 or float16.")
+@click.option("--projection", type=click.Path(path_type=Path), help="Principal components that rows are projected on.")
 @click.option("--manifest", type=click.Path(path_type=Path), help="Only the videos that this manifest names.")
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
-@click.option("--engine", default="local", show_default=True, help="Where they run: on this machine.")
+@click.option("--engine", default="local", show_default=True, help="Who runs them: local, or ray: many machines.")
 @click.option("--limit", type=float, default=3600.0, show_default=True, help="Seconds that a video may take.")
 @click.option("--memory", type=int, default=4096, show_default=True, help="Megabytes that a worker may take (Linux).")
 @click.option("--retry-failed", is_flag=True, help="Try again what the ledger has.")
@@ -33,12 +36,13 @@ from activity_bench.cli.show import progress, say
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:1.")
 @click.option("--batch", type=int, default=8, show_default=True, help="Units that go through the backbone together.")
-def extract_features(
-    videos: Path, backbone: str, weights: Path | None, random_weights: bool, out: Path, decoder: str, units: str | None,
-    fps: float | None, window: int | None, stride: int | None, own_rate: bool, dtype: str, manifest: Path | None,
-    workers: int | None, engine: str, limit: float, memory: int, retry_failed: bool, shard: str | None, device: str,
-    batch: int,
-) -> None:  # fmt: skip
+@click.option("--bf16", is_flag=True, help="Half the digits, several times the speed on a GPU.")
+@click.option("--compile", is_flag=True, help="Compile the backbone first: minutes, worth it on a GPU.")
+@click.option(
+    "--one-network/--own-networks", default=None,
+    help="One process runs the backbone for all that decode, or each its own.  [default: one on a GPU]",
+)  # fmt: skip
+def extract_features(videos: Path, backbone: str, out: Path, **options: Any) -> None:
     """Make the features of videos. A job that was killed goes on where it was; what fails stands in OUT.failures.jsonl.
 
     \b
@@ -47,12 +51,7 @@ def extract_features(
     """
     from activity_bench.workflow.extract import extract_features as verb
 
-    found = verb(
-        videos, backbone, out, weights=weights, random_weights=random_weights, decoder=decoder, units=units, fps=fps,
-        window=window, stride=stride, own_rate=own_rate, dtype=dtype, manifest=manifest, workers=workers, engine=engine,
-        limit=limit, memory=memory, retry_failed=retry_failed, shard=shard, device=device, batch=batch,
-        progress=progress, tell=say,
-    )  # fmt: skip
+    found = verb(videos, backbone, out, progress=progress, tell=say, **options)
     for note in found.notes:
         say(f"warning: {note}")
     if found.failed:

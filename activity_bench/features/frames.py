@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,6 +80,12 @@ class Look:
             return self.size
         ratio = self.size / min(width, height)
         return max(self.size, round(width * ratio)), max(self.size, round(height * ratio))
+
+    def squeezed(self) -> Look:
+        """The whole picture made as large as the crop, whatever its shape; nothing is cut off."""
+        if self.crop is None:
+            raise InputError("nothing is cropped here", field="crop", found=self.size)
+        return replace(self, size=(self.crop, self.crop), crop=None)
 
     def cropped(self, image: Image) -> Image:
         """The centre, as an array of its own; an odd pixel too many goes at the right and at the bottom."""

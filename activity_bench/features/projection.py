@@ -8,7 +8,7 @@ an incremental decomposition does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,8 +39,7 @@ class Account:
     layer: str
     features: str  # the digest of the features that it was fitted on
     manifest: str  # the digest of the manifest whose training videos those were
-    videos: int
-    videos_sha256: str  # of their ids, sorted, one a line
+    videos: tuple[str, ...]  # sorted
     rows: int
     explained: float  # share of the variance that the components keep
     format: int = FORMAT
@@ -128,8 +127,17 @@ def training_videos(manifest: Manifest, features: Provider) -> list[str]:
     return found
 
 
-def fit(features: Provider, manifest: Manifest, dim: int, videos: Sequence[str] | None = None) -> Projection:
-    """The components of a manifest's training videos, or of some `videos`; any that is not for training is refused."""
+def fit(
+    features: Provider,
+    manifest: Manifest,
+    dim: int,
+    videos: Sequence[str] | None = None,
+    watch: Callable[[Sequence[str]], Iterable[str]] = iter,
+) -> Projection:
+    """The components of a manifest's training videos, or of some `videos`; any that is not for training is refused.
+
+    `watch` hands on the videos as they are read.
+    """
     check_raw(features.attributes)
     chosen = training_videos(manifest, features) if videos is None else sorted(set(videos))
     if videos is not None:
@@ -145,7 +153,7 @@ def fit(features: Provider, manifest: Manifest, dim: int, videos: Sequence[str] 
     if not 1 <= dim <= features.dim:
         raise InputError("not a number of components", field="dim", found=dim, expected=f"1 to {features.dim}")
     moments = Moments(features.dim)
-    for rows in _batches(features, chosen):
+    for rows in _batches(features, watch(chosen)):
         moments.add(rows)
     if moments.count <= dim:
         raise InputError("too few rows for so many components", field="dim", found=dim,
@@ -153,8 +161,7 @@ def fit(features: Provider, manifest: Manifest, dim: int, videos: Sequence[str] 
     components, variances, explained = moments.components(dim)
     account = Account(
         **{name: getattr(features.attributes, name) for name in MADE_OF}, features=features.digest,
-        manifest=manifest.digest, videos=len(chosen), videos_sha256=_sum(chosen), rows=moments.count,
-        explained=explained,
+        manifest=manifest.digest, videos=tuple(chosen), rows=moments.count, explained=explained,
     )  # fmt: skip
     return Projection(moments.mean.astype(np.float32), components.astype(np.float32), variances, account)
 
@@ -195,7 +202,7 @@ def write(projection: Projection, path: Path) -> None:
     from safetensors.numpy import save
 
     arrays = {"mean": projection.mean, "components": projection.components, "variances": projection.variances}
-    page = canonical.line(asdict(projection.account)).decode()
+    page = canonical.line({**asdict(projection.account), "sha256": _sum(arrays, projection.account)}).decode()
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {PAGE: page})
     with disk.atomic(path) as stream:
         stream.write(data)
@@ -212,12 +219,14 @@ def read(path: Path) -> Projection:
             page, names = (file.metadata() or {}).get(PAGE), set(file.keys())
             if page is None or names != {"mean", "components", "variances"}:
                 raise InputError("not a projection", file=path, found=sorted(names)[:5])
-            account = msgspec.json.decode(page, type=Account)
+            account, noted = msgspec.json.decode(page, type=Account), msgspec.json.decode(page).get("sha256")
             arrays = {name: file.get_tensor(name) for name in names}
     except safetensors.SafetensorError as error:
         raise InputError(f"not a whole file of a projection: {error}", file=path) from None
     except msgspec.MsgspecError as error:
         raise canonical.complaint(error, path) from None
+    if noted not in (None, _sum(arrays, account)):  # None: of an older version
+        raise InputError("not the projection that was written: its sha256 differs", file=path, expected=noted)
     found = Projection(account=account, **arrays)
     if (
         account.format != FORMAT or found.components.ndim != 2 or found.mean.shape != found.components.shape[1:]
@@ -226,6 +235,23 @@ def read(path: Path) -> Projection:
     ):  # fmt: skip
         raise InputError("a damaged projection", file=path, expected=f"format {FORMAT}, finite numbers in float32")
     return found
+
+
+def _sum(arrays: Mapping[str, NDArray[Any]], account: Account) -> str:
+    """Of the account and the numbers, as the file notes it."""
+    hasher = hashlib.sha256(canonical.line(asdict(account)))
+    for name in sorted(arrays):
+        hasher.update(np.ascontiguousarray(arrays[name]).data)
+    return hasher.hexdigest()
+
+
+def check_held_out(projection: Projection, manifest: Manifest) -> None:
+    """Refuse a projection that has seen a video which a manifest holds out."""
+    if seen := sorted(_held_out(manifest).intersection(projection.account.videos)):
+        raise InputError(
+            "this projection was fitted on videos that the manifest holds out", file=manifest.folder, field=seen[0],
+            found=f"{len(seen):,} of {len(projection.account.videos):,} videos",
+        )  # fmt: skip
 
 
 def check_raw(attributes: Attributes) -> None:
@@ -240,7 +266,7 @@ def _videos(manifest: Manifest, split: str) -> set[str]:
     return {sample.video.id for sample in samples} | asked_with
 
 
-def _batches(features: Provider, videos: Sequence[str]) -> Iterator[Rows]:
+def _batches(features: Provider, videos: Iterable[str]) -> Iterator[Rows]:
     """Rows of several videos at once: an update costs D x D numbers, however few the rows. (n, D)"""
     waiting: list[Rows] = []
     for video in videos:
@@ -254,7 +280,3 @@ def _batches(features: Provider, videos: Sequence[str]) -> Iterator[Rows]:
 
 def _held_out(manifest: Manifest) -> set[str]:
     return set().union(*(_videos(manifest, split) for split in manifest.splits if split != "train"))
-
-
-def _sum(videos: Iterable[str]) -> str:
-    return hashlib.sha256("".join(f"{video}\n" for video in videos).encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -190,15 +190,19 @@ def turning(frame: Any) -> list[tuple[str, str]]:
     from av.sidedata.sidedata import SideDataContainer, Type
 
     beside: Any = SideDataContainer  # its stub knows no arguments
-    with suppress(KeyError):
+    try:
         # Not `frame.side_data`, which the frame keeps: each would hold the other, and its memory until the collector.
         matrix = struct.unpack("=9i", bytes(beside(frame)[Type.DISPLAYMATRIX]))
-        # The stored x goes `a` to the right and `b` down, the stored y `c` to the right and `d` down.
-        a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
-        if abs(b) > abs(a):
-            return [("transpose", QUARTERS[b > 0, c > 0])]
-        return [(name, "") for name, along in (("hflip", a), ("vflip", d)) if along < 0]
-    return []
+    except KeyError:
+        return []
+    except ValueError:  # PyAV has no name for what lies beside it, Exif for one: its own rotation knows no mirrors
+        turns = {90: [("transpose", "cclock")], 180: [("hflip", ""), ("vflip", "")], 270: [("transpose", "clock")]}
+        return turns.get(frame.rotation % 360, [])
+    # The stored x goes `a` to the right and `b` down, the stored y `c` to the right and `d` down.
+    a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+    if abs(b) > abs(a):
+        return [("transpose", QUARTERS[b > 0, c > 0])]
+    return [(name, "") for name, along in (("hflip", a), ("vflip", d)) if along < 0]
 
 
 def _av() -> Any:

@@ -54,16 +54,32 @@ PRESETS: Mapping[str, Units] = {
 }
 
 
-def clips(frames: Iterable[Image], units: Units) -> Iterator[Image]:
-    """The clips in order: (window, H, W, 3) each, an array of its own; no more than a window of frames is held."""
+def batches(frames: Iterable[Image], units: Units, size: int) -> Iterator[Image]:
+    """The clips in order, up to `size` together: (b, window, H, W, 3). What is handed out is overwritten by the next.
+
+    Beside it no more than a window of frames is held, and no frame is copied but into its clips.
+    """
     ring: deque[Image] = deque(maxlen=units.window)
-    count = rows = 0
+    held = np.empty(0, np.uint8)  # (size, window, H, W, 3) from the first clip on
+    count = rows = filled = 0
     for frame in frames:
         ring.append(frame)
         count += 1
         if count == rows * units.stride + units.window:
-            yield np.stack(ring)
-            rows += 1
+            held = held if rows else _room(size, units.window, frame)
+            np.stack(ring, out=held[filled])
+            rows, filled = rows + 1, filled + 1
+            if filled == size:
+                yield held
+                filled = 0
     if count and units.rows_for(count) > rows:
         rest = list(ring)[-(count - rows * units.stride) :]  # those of the next row
-        yield np.stack(rest + rest[-1:] * (units.window - len(rest)))
+        held = held if rows else _room(1, units.window, rest[0])
+        np.stack(rest + rest[-1:] * (units.window - len(rest)), out=held[filled])
+        filled += 1
+    if filled:
+        yield held[:filled]
+
+
+def _room(size: int, window: int, frame: Image) -> Image:
+    return np.empty((size, window, *frame.shape), frame.dtype)

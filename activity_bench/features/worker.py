@@ -13,10 +13,8 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -24,19 +22,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activity_bench.data.features import Attributes, PartsWriter
+from activity_bench.data.features.parts import part_name
 from activity_bench.errors import BenchError, InputError
-from activity_bench.features import decord, pyav, torchcodec
+from activity_bench.features import decord, projection, pyav, torchcodec
 from activity_bench.features.decode import Undecodable, read
+from activity_bench.features.distant import Distant
 from activity_bench.features.flow import flows
-from activity_bench.features.units import PRESETS, Units, clips
+from activity_bench.features.units import PRESETS, Units, batches
 
 if TYPE_CHECKING:
     from activity_bench.features.backbones import Backbone
 
 VERSIONS = {"auto": pyav, "pyav": pyav, "decord": decord, "torchcodec": torchcodec}
 FLOW = "i3d-flow"  # reads how the pictures move
-OWN_RATE = ", frames of the file"  # after the decoder's name: features made otherwise cannot be put beside them
+# After the decoder's name: features made otherwise cannot be put beside them.
+OWN_RATE, NO_CROP = ", frames of the file", ", whole pictures"
 FPS = 25.0  # where neither the call nor the preset says one
+BF16 = ", bf16"  # after the layer's
 PR_SET_PDEATHSIG = 1
 
 
@@ -56,31 +58,43 @@ class Task:
     window: int | None = None
     stride: int | None = None
     own_rate: bool = False  # the frames of each file as they are; `fps` is what the features state all the same
+    no_crop: bool = False  # whole pictures, squeezed to the size of the backbone's crop
     dtype: str = "float32"
+    projection: str | None = None  # a file of principal components
+    bf16: bool = False
+    compile: bool = False
+    one_network: bool = False  # one process holds the network, and batches clips of several workers
 
 
 class Extractor:
     """One backbone at work: the attributes of all that it makes, and the features of a video."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, network: int | None = None) -> None:
         self.task = task
-        self.backbone = backbone_of(task)
+        self.backbone: Backbone | Distant = backbone_of(task) if network is None else Distant(network)
         self.units = units_of(task, self.backbone.window)
         decoder = VERSIONS[task.decoder]
         assert self.units.fps is not None
-        self.attributes = Attributes(
-            backbone=self.backbone.name, weights_sha256=self.backbone.weights_sha256, layer=self.backbone.layer,
-            decoder=decoder.NAME + OWN_RATE * task.own_rate, decoder_version=decoder.version(),
+        raw = Attributes(
+            backbone=self.backbone.name, weights_sha256=self.backbone.weights_sha256,
+            layer=self.backbone.layer + BF16 * task.bf16,
+            decoder=decoder.NAME + OWN_RATE * task.own_rate + NO_CROP * task.no_crop,
+            decoder_version=decoder.version(),
             fps=self.units.fps, window=self.units.window, stride=self.units.stride, offset=0,
             dtype=task.dtype, projection="none", dim=self.backbone.dim,
         )  # fmt: skip
+        self._projection = projection.read(Path(task.projection)) if task.projection else None
+        self.attributes = self._projection.attributes(raw) if self._projection else raw
         if self.backbone.name == FLOW:
             next(flows([]), None)  # says now where OpenCV is not installed
         self._writer = PartsWriter(Path(task.file), self.attributes)
-        self._look = replace(self.backbone.look, fps=None if task.own_rate else self.units.fps)
+        look = self.backbone.look.squeezed() if task.no_crop else self.backbone.look
+        self._look = replace(look, fps=None if task.own_rate else self.units.fps)
 
     def answer(self, video: str, path: Path) -> dict[str, Any]:
-        """Make one video's features durable; what came of it."""
+        """Make one video's features durable; of what kind its fault is, where there is one."""
+        if (self._writer.folder / part_name(video)).exists():  # by a worker that was killed before it could say so
+            return {}
         try:
             features, notes = self._features(path)
         except Undecodable as error:
@@ -91,21 +105,18 @@ class Extractor:
             self._writer.write(video, features, notes)
         except InputError as error:  # not finite, for one: the video's fault; what the disk refuses is the job's
             return {"kind": "features", "message": str(error)}
-        return {"rows": len(features)}
+        return {}
 
     def _features(self, path: Path) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """(rows, dim), and what else is known of them."""
-        import torch
-
         reading = read(path, self._look, self.task.decoder)
         pictures: Iterator[NDArray[np.uint8]] = (frame.image for frame in reading)
         if self.backbone.name == FLOW:
             pictures = flows(pictures)
-        found = [np.empty((0, self.backbone.dim), np.float32)]
-        with torch.inference_mode():
-            for batch in _batches(clips(pictures, self.units), self.task.batch):
-                stacked = torch.from_numpy(np.stack(batch))  # (b, window, H, W, 3), or 2 of flow
-                found.append(self.backbone(stacked).float().cpu().numpy())  # (b, dim)
+        found = [np.empty((0, self.attributes.dim), np.float32)]
+        for batch in batches(pictures, self.units, self.task.batch):
+            rows = rows_of(self.backbone, batch)  # (b, dim)
+            found.append(self._projection(rows) if self._projection else rows)
         notes = {"frames": reading.count, "fps": reading.fps, "decoder": reading.decoder}
         return np.concatenate(found), notes
 
@@ -114,23 +125,35 @@ def backbone_of(task: Task) -> Backbone:
     """The backbone of a task: one of the house's by its name, anybody's as module:attribute."""
     import torch
 
-    from activity_bench.features.backbones import FOREIGN, load
+    from activity_bench.features.backbones import FOREIGN, load, of_your_own
 
     torch.set_num_threads(1)  # a process for each core; and sums do not depend on how many there are
     given = None if task.weights is None else Path(task.weights)
-    module, colon, attribute = task.backbone.partition(":")
+    family, colon, _ = task.backbone.partition(":")
     made: Any
-    if not colon or module in FOREIGN:
-        made = load(task.backbone, given, task.random_weights, task.device)
+    if not colon or family in FOREIGN:
+        made = load(task.backbone, given, task.random_weights, task.device, task.bf16)
+    elif task.bf16:
+        raise InputError("a backbone of your own chooses its numbers itself", field="--bf16", found=task.backbone)
     else:
-        try:
-            make = getattr(import_module(module), attribute)
-            made = make(given, task.random_weights, task.device)
-        except (ImportError, AttributeError, TypeError) as error:
-            raise InputError(f"no such backbone: {error}", field="--backbone", found=task.backbone,
-                             expected="a name, or module:attribute") from None  # fmt: skip
+        made = of_your_own(task.backbone, given, task.random_weights, task.device)
+    if task.compile:
+        if not hasattr(made, "network"):
+            raise InputError("this backbone shows no network to compile", field="--compile", found=task.backbone)
+        made.network.compile()
     backbone: Backbone = made
     return backbone
+
+
+def rows_of(backbone: Backbone | Distant, stacked: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(b, window, H, W, 3), or 2 of flow -> (b, dim)"""
+    if isinstance(backbone, Distant):
+        return backbone(stacked)
+    import torch
+
+    with torch.inference_mode():
+        rows: NDArray[np.float32] = backbone(torch.from_numpy(stacked)).float().cpu().numpy()
+    return rows.copy()  # torch's own small block, kept among large ones that are freed, held on to 50 KB a row
 
 
 def units_of(task: Task, window: int | None) -> Units:
@@ -148,21 +171,15 @@ def units_of(task: Task, window: int | None) -> Units:
     return Units(task.fps or (preset.fps if preset else None) or FPS, frames, stride, preset.tail if preset else "pad")
 
 
-def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    items = iter(items)
-    while batch := list(islice(items, size)):
-        yield batch
-
-
-def main(parent: int) -> None:
-    """Serve the process `parent` until it closes our standard input, or dies."""
+def main(parent: int, network: int | None = None) -> None:
+    """Serve the process `parent` until it closes our standard input, or dies; `network` is a pipe to one."""
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal: the parent ends us
-    orders = _orders(asked, parent)
+    orders = orders_of(asked, parent)
     task = Task(**orders.get())
     try:
-        extractor = Extractor(task)
+        extractor = Extractor(task, network)
     except BenchError as error:
         return _say(answers, {"error": str(error), "code": error.exit_code})
     _say(answers, {"ready": extractor.attributes.as_dict()})
@@ -179,7 +196,7 @@ def _say(answers: BinaryIO, answer: dict[str, Any]) -> None:
     answers.flush()
 
 
-def _orders(asked: BinaryIO, parent: int) -> queue.SimpleQueue[dict[str, Any]]:
+def orders_of(asked: BinaryIO, parent: int) -> queue.SimpleQueue[dict[str, Any]]:
     """The lines of our input as they come. With its end we end, which is how a parent's death shows everywhere; on
     Linux the kernel ends us, too: native code that hangs lets no thread of ours run.
     """
@@ -199,4 +216,4 @@ def _orders(asked: BinaryIO, parent: int) -> queue.SimpleQueue[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
+import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 from activity_bench.data import manifest as manifests
 from activity_bench.data.disk import open_read
@@ -17,14 +18,17 @@ from activity_bench.data.features.parts import part_name
 from activity_bench.data.features.words import DTYPES
 from activity_bench.data.lock import alone
 from activity_bench.errors import InputError, WorkError, unknown
+from activity_bench.features.cluster import ray_crew
+from activity_bench.features.crew import Crew, Limits, local
 from activity_bench.features.decode import DECODERS
-from activity_bench.features.jobs import Job, Limits
+from activity_bench.features.jobs import Job
 from activity_bench.features.ledger import ledger_of
 from activity_bench.features.units import PRESETS
 from activity_bench.features.worker import Task
 from activity_bench.workflow.run import Progress, silent
 
-ENGINES = ("local",)  # who starts the workers
+Engine = Callable[[Task, int | None, Limits], AbstractContextManager[Crew]]
+ENGINES: Mapping[str, Engine] = {"local": local, "ray": ray_crew}  # who starts the workers
 SUFFIXES = (  # of files that are taken for videos
     ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
     ".vob", ".webm", ".wmv",
@@ -44,20 +48,32 @@ class Extracted:
     notes: tuple[str, ...]
 
 
+class Making(TypedDict, total=False):
+    """What may be said of how rows are made; the defaults are `Task`'s."""
+
+    weights: Path | str | None
+    random_weights: bool
+    projection: Path | str | None
+    decoder: str
+    units: str | None
+    fps: float | None
+    window: int | None
+    stride: int | None
+    own_rate: bool
+    no_crop: bool
+    dtype: str
+    device: str
+    batch: int
+    bf16: bool
+    compile: bool
+    one_network: bool | None  # None: on a GPU of this machine
+
+
 def extract_features(
     videos: Path | str,
     backbone: str,
     out: Path | str,
     *,
-    weights: Path | str | None = None,
-    random_weights: bool = False,
-    decoder: str = "auto",
-    units: str | None = None,
-    fps: float | None = None,
-    window: int | None = None,
-    stride: int | None = None,
-    own_rate: bool = False,
-    dtype: str = "float32",
     manifest: Path | str | None = None,
     workers: int | None = None,
     engine: str = "local",
@@ -65,10 +81,9 @@ def extract_features(
     memory: int = 4096,
     retry_failed: bool = False,
     shard: str | None = None,
-    device: str = "cpu",
-    batch: int = 8,
     progress: Progress = silent,
     tell: Callable[[str], object] = lambda text: None,
+    **making: Unpack[Making],
 ) -> Extracted:
     """Features of the videos in a folder (those that `manifest` names), in one file; `tell` hears of each failure.
 
@@ -77,34 +92,54 @@ def extract_features(
 
     >>> extract_features("videos", "c3d-fc6", "features.h5", weights="c3d.pth").done
     """
-    out, workers = Path(out), _cores() if workers is None else workers
-    _check_numbers(fps=fps, window=window, stride=stride, workers=workers, limit=limit, memory=memory, batch=batch)
-    names = {
-        "decoder": (decoder, DECODERS),
-        "dtype": (dtype, DTYPES),
-        "engine": (engine, ENGINES),
-        "units": (units, PRESETS),
-    }
-    for name, (value, table) in names.items():
-        if value is not None and value not in table:
-            raise unknown(name, value, table, field=f"--{name}")
+    out = Path(out)
+    _check_numbers(workers=workers, limit=limit, memory=memory)
+    _check_name("engine", engine, ENGINES)
     part = None if shard is None else _shard(shard)
-    _check_weights(weights, random_weights)
-    chosen, notes = _chosen(Path(videos), None if manifest is None else Path(manifest))
+    task = _task(out, backbone, engine, making)
+    chosen, notes = videos_in(Path(videos), None if manifest is None else Path(manifest))
     if part is not None:
         chosen = {video: path for video, path in chosen.items() if _hash(video) % part[1] == part[0]}
-    task = Task(
-        str(out), backbone, None if weights is None else str(weights), random_weights, device, batch, decoder, units,
-        fps, window, stride, own_rate, dtype,
-    )  # fmt: skip
     with _folder(out) as folder, nullcontext() if part else alone(folder, "extraction"):
-        with Job(task, chosen, workers, Limits(limit, memory << 20), retry_failed) as job:
+        with ENGINES[engine](task, workers, Limits(limit, memory << 20)) as crew:
+            job = Job(out, crew, chosen, retry_failed)
             for outcome in progress(job.run(), len(job.left), backbone):
                 if outcome.failure:
                     tell(f"{outcome.video}: {outcome.failure.message}")
         if part is None:
             job.finish()
     return _told(out, job, chosen, part is None, notes)
+
+
+def _task(out: Path, backbone: str, engine: str, making: Making) -> Task:
+    """What workers are told; what can be known to be wrong is refused before there are any."""
+    for name in making:
+        if name not in Making.__annotations__:
+            raise unknown("option", name, Making.__annotations__)
+    given: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in making.items()}
+    if given.get("one_network") is None:
+        given["one_network"] = engine == "local" and given.get("device", "cpu") != "cpu" and hasattr(socket, "send_fds")
+    task = Task(str(out), backbone, **given)
+    _check_numbers(fps=task.fps, window=task.window, stride=task.stride, batch=task.batch)
+    for name, table in {"decoder": DECODERS, "dtype": DTYPES, "units": PRESETS}.items():
+        _check_name(name, getattr(task, name), table)
+    if task.one_network and engine != "local":
+        raise InputError("workers of one machine share a network", field="--one-network", found=engine,
+                         expected="--engine local")  # fmt: skip
+    if (task.weights is None) != task.random_weights:
+        raise InputError(
+            "features want weights", field="--weights",
+            expected="either --weights FILE, or --random-weights to try a pipeline",
+        )  # fmt: skip
+    for file in (task.weights, task.projection):
+        if file is not None:
+            open_read(Path(file)).close()
+    return task
+
+
+def _check_name(name: str, value: str | None, table: Iterable[str]) -> None:
+    if value is not None and value not in table:
+        raise unknown(name, value, table, field=f"--{name}")
 
 
 def _told(out: Path, job: Job, chosen: Mapping[str, Path], packed: bool, notes: list[str]) -> Extracted:
@@ -117,25 +152,10 @@ def _told(out: Path, job: Job, chosen: Mapping[str, Path], packed: bool, notes: 
     return Extracted(out, packed, len(chosen), done, dict(sorted(failed.items())), ledger, tuple(notes))
 
 
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _check_numbers(**given: float | None) -> None:
     for name, value in given.items():
         if value is not None and not 0 < value < float("inf"):
             raise InputError("not a number above 0", field=f"--{name}", found=value)
-
-
-def _check_weights(weights: Path | str | None, random_weights: bool) -> None:
-    if (weights is None) != random_weights:
-        raise InputError(
-            "features want weights", field="--weights",
-            expected="either --weights FILE, or --random-weights to try a pipeline",
-        )  # fmt: skip
-    if weights is not None:
-        open_read(Path(weights)).close()
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -151,7 +171,7 @@ def _hash(video: str) -> int:
     return int(part_name(video)[:8], 16)
 
 
-def _chosen(folder: Path, manifest: Path | None) -> tuple[dict[str, Path], list[str]]:
+def videos_in(folder: Path, manifest: Path | None) -> tuple[dict[str, Path], list[str]]:
     """The videos to do, by the name that their features will have."""
     paths, notes = _listed(folder)
     if manifest is None:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from activity_bench.data.features import open_features
 from activity_bench.data.lock import alone
+from activity_bench.features.decode import Look, read
 from activity_bench.simulation.clips import ClipsOptions, encode, plan
 from activity_bench.workflow.build import build_dataset
 from tests.conftest import Invoked
@@ -46,6 +48,21 @@ def test_features_of_a_folder(videos: Path, tmp_path: Path, invoke: Callable[...
     before = out.read_bytes()
     invoke("extract-features", "--videos", videos, "--out", out, *TINY, "--dtype", "float16", code=0)
     assert out.read_bytes() == before
+
+
+@pytest.mark.check
+def test_whole_pictures(videos: Path, tmp_path: Path, invoke: Callable[..., Invoked]) -> None:
+    """Squeezed to the crop's size; what is made so is not added to what is not."""
+    only = tmp_path / "videos"
+    only.mkdir()
+    (only / "one.mp4").write_bytes((videos / "one.mp4").read_bytes())
+    given = ["--videos", only, "--out", tmp_path / "f.h5", *TINY, "--own-rate"]
+    invoke("extract-features", *given, "--no-crop", code=0)
+    store = open_features(tmp_path / "f.h5")
+    assert store.attributes.decoder == "pyav, frames of the file, whole pictures"
+    first = [frame.image for frame in read(only / "one.mp4", Look((24, 24)))][:16]
+    np.testing.assert_allclose(store.read("one")[0, :3], np.mean(first, (0, 1, 2)), rtol=1e-4)
+    assert "made otherwise" in invoke("extract-features", *given, code=2).err
 
 
 @pytest.mark.check
@@ -93,7 +110,9 @@ WRONG: list[tuple[list[Any], str]] = [
     (["--decoder", "pyva"], "--decoder: unknown decoder; found 'pyva'. Did you mean 'pyav'?"),
     (["--units", "c3"], "--units: unknown units; found 'c3'. Did you mean 'c3d'?"),
     (["--dtype", "float64"], "--dtype: unknown dtype"),
-    (["--engine", "ray"], "--engine: unknown engine; found 'ray'. There is: local."),
+    (["--engine", "rya"], "--engine: unknown engine; found 'rya'. Did you mean 'ray'?"),
+    (["--engine", "ray", "--one-network"], "--one-network: workers of one machine share a network"),
+    (["--projection", "nowhere"], "nowhere: no such file"),
     (["--fps", "0"], "--fps: not a number above 0; found 0"),
     (["--fps", "nan"], "--fps: not a number above 0; found nan"),
     (["--window", "-1"], "--window: not a number above 0"),

@@ -71,9 +71,17 @@ def test_the_decoders_give_the_same_pixels(folder: Path) -> None:
     path, _ = videos.rendered(folder)
     turned = videos.remuxed(path, folder / "quarter.mp4", "mp4", (0, 1, -1, 0))
     for decoder in DECODERS[1:]:
-        for look in (Look(), Look(112), Look((171, 128), 112), Look((171, 128), 112, 10.0)):
+        c3d = Look((171, 128), 112)
+        for look in (Look(), Look(112), c3d, Look((171, 128), 112, 10.0), c3d.squeezed()):
             for file in (path, turned):
                 assert differ(images(file, look), images(file, look, decoder)) == 0
+
+
+@pytest.mark.quick
+def test_a_whole_picture_in_the_place_of_a_crop() -> None:
+    assert Look((171, 128), 112, 25.0).squeezed() == Look((112, 112), None, 25.0)
+    with pytest.raises(InputError, match="nothing is cropped here"):
+        Look(112).squeezed()
 
 
 @pytest.mark.check

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from activity_bench.data.features import FeatureStore, open_features, parts_folder
 from activity_bench.errors import InputError
-from activity_bench.features import ledger
+from activity_bench.features import ledger, projection
 from activity_bench.features.ledger import Failure
+from activity_bench.features.projection import Account, Projection
 from activity_bench.features.worker import Task, units_of
 from activity_bench.workflow.extract import Extracted, extract_features
-from tests.features.videos import huge
+from tests.features.processes import sha256
+from tests.features.test_decode_real import BROKEN, FILES, NOT_BY_DECORD
+from tests.features.videos import DECODERS, beheaded, heavy, huge, rendered, still
 
 TINY, FRAGILE = "tests.features.tiny:Tiny", "tests.features.tiny:Fragile"
 FPS, FRAMES = 10, 40
@@ -87,10 +82,6 @@ def extract(videos: Path, out: Path, backbone: str = TINY, **options: object) ->
     return extract_features(videos, backbone, out, **given)  # type: ignore[arg-type]
 
 
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 @pytest.mark.check
 def test_each_bad_video_costs_one_line(videos: Path, tmp_path: Path) -> None:
     out, told = tmp_path / "features.h5", []
@@ -111,6 +102,43 @@ def test_each_bad_video_costs_one_line(videos: Path, tmp_path: Path) -> None:
     assert failures["red"].seconds >= 8.0
     assert sorted(open_features(out).ids()) == ["dim", "grey"]
     assert not parts_folder(out).exists()
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_hostile_file_costs_its_limit_and_one_line(decoder: str, tmp_path: Path) -> None:
+    """By real decoders: promises of frames without end, pictures that eat memory, and files that are no videos."""
+    videos, out = tmp_path / "videos", tmp_path / "features.h5"
+    videos.mkdir()
+    good, _ = rendered(videos)
+    beheaded(good, videos / "cut.mp4", 50)
+    still(videos / "still.mkv")
+    heavy(videos / "heavy.mp4")
+    huge(videos / "huge.avi")
+    (videos / "nothing.mp4").write_bytes(b"")
+    (videos / "text.mp4").write_text("not a video, whatever its name\n" * 50)
+    found = extract(videos, out, workers=2, limit=15.0, memory=400, decoder=decoder)
+    assert {name: (failure.kind, failure.attempts) for name, failure in ledger.read(found.ledger).items()} == {
+        "cut": ("cut off", 1), "still": ("timeout", 1), "heavy": ("memory", 1), "huge": ("too large", 1),
+        "nothing": ("empty", 1), "text": ("not a video", 1),
+    }  # fmt: skip
+    assert len(found.ledger.read_text().splitlines()) == 6
+    assert open_features(out).ids() == [good.stem]
+
+
+@pytest.mark.check
+@pytest.mark.real
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_real_file_has_its_frames_or_its_line(decoder: str, real_data: Path, tmp_path: Path) -> None:
+    found = extract(real_data / "videos", tmp_path / "features.h5", decoder=decoder, fps=None, own_rate=True, workers=2)
+    assert found.done == len(FILES) == 19
+    assert {name: failure.kind for name, failure in ledger.read(found.ledger).items()} == {Path(BROKEN).stem: "corrupt"}
+    store = FeatureStore(tmp_path / "features.h5")
+    for name, (frames, seconds) in FILES.items():
+        video = name if "mmaction2_tests_data_test" in name else Path(name).stem  # two files have that stem
+        noted = store.attributes_of(video)
+        assert (noted["frames"], noted["decoder"]) == (frames, "pyav" if name in NOT_BY_DECORD else decoder)
+        assert frames / noted["fps"] == pytest.approx(seconds, rel=0.03)
 
 
 @pytest.mark.check
@@ -165,6 +193,49 @@ def test_features_are_those_of_the_frames_and_say_what_made_them(good: Path, who
 
 
 @pytest.mark.check
+def test_a_projection_is_applied_as_it_would_be_afterwards(good: Path, whole: Path, tmp_path: Path) -> None:
+    """The rows, the attributes and the resumed bytes; one of other features is refused before the first video."""
+    store = FeatureStore(whole)
+    drawn = np.random.Generator(np.random.Philox(key=3))
+    made = {name: getattr(store.attributes, name) for name in projection.MADE_OF}
+    account = Account(**made, features="f", manifest="m", videos=("a",), rows=9, explained=0.9)
+    found = Projection(
+        drawn.normal(size=6).astype(np.float32), np.linalg.qr(drawn.normal(size=(6, 6)))[0][:4].astype(np.float32),
+        np.ones(4), account,
+    )  # fmt: skip
+    projection.write(found, tmp_path / "pca.safetensors")
+    out = tmp_path / "features.h5"
+    extract(good, out, projection=tmp_path / "pca.safetensors")
+    projected = FeatureStore(out)
+    assert projected.attributes == found.attributes(store.attributes)
+    assert (projected.dim, projected.attributes.projection) == (4, found.name)
+    for video in store.ids():
+        np.testing.assert_allclose(projected.read(video), found(store.read(video)), rtol=1e-4, atol=1e-3)
+    projection.write(replace(found, account=replace(account, layer="fc7")), tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="layer: a projection of other features; found 'moments'; expected fc7"):
+        extract(good, tmp_path / "other.h5", projection=tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="projection: these features were made otherwise"):
+        extract(good, whole, projection=tmp_path / "pca.safetensors")
+    assert not (tmp_path / "other.h5").exists()
+
+
+@pytest.mark.check
+def test_half_the_digits_are_noted_and_compiling_is_not(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    render(tmp_path / "videos" / "v.mp4", (90, 60, 40), frames=16)
+    made = {}
+    for name, options in {"plain": {}, "bf16": {"bf16": True}}.items():
+        extract(tmp_path / "videos", tmp_path / f"{name}.h5", "c3d-fc6", **options)
+        made[name] = FeatureStore(tmp_path / f"{name}.h5")
+    plain, half = (made[name].read("v") for name in ("plain", "bf16"))
+    assert [made[name].attributes.layer for name in made] == ["fc6", "fc6, bf16"]
+    assert 0 < np.abs(plain - half).mean() < 0.05 * np.abs(plain).mean()
+    for options, message in (({"bf16": True}, "chooses its numbers itself"), ({"compile": True}, "no network")):
+        with pytest.raises(InputError, match=message):
+            extract(tmp_path / "videos", tmp_path / "f.h5", **options)
+
+
+@pytest.mark.check
 @pytest.mark.parametrize(("options", "field"), [({"stride": 16}, "stride"), ({"own_rate": True}, "decoder")])
 def test_a_file_made_otherwise_is_not_added_to(good: Path, whole: Path, options: Any, field: str) -> None:
     before = sha256(whole)
@@ -172,113 +243,6 @@ def test_a_file_made_otherwise_is_not_added_to(good: Path, whole: Path, options:
         extract(good, whole, **options)
     assert sha256(whole) == before
     assert not parts_folder(whole).exists()
-
-
-# ---- kills ----------------------------------------------------------------------------------------------------------
-
-
-def start(videos: Path, out: Path) -> subprocess.Popen[bytes]:
-    """The job as a process of its own."""
-    words = f"extract-features --backbone {TINY} --random-weights --stride 8 --workers 2 --videos".split()
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "activity_bench", *words, str(videos), "--out", str(out)], env=environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-@contextmanager
-def started(videos: Path, out: Path) -> Iterator[subprocess.Popen[bytes]]:
-    job = start(videos, out)
-    try:
-        yield job
-    finally:
-        job.kill()
-        job.wait()
-
-
-def workers_of(pid: int) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(words[1]) == pid and words[0] not in "ZX":
-            found.append(int(path.parent.name))
-    return found
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def wait_for(what: Callable[[], object], seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
-def parts(out: Path) -> set[str]:
-    return {path.name for path in parts_folder(out).glob("[!.]*.h5")}
-
-
-def check_parts(out: Path) -> None:
-    """Every part under a final name is whole."""
-    for path in parts_folder(out).glob("[!.]*.h5"):
-        with h5py.File(path) as part:
-            rows = part["rows"][:]
-            assert hashlib.sha256(rows.tobytes()).hexdigest() == part.attrs["sha256"]
-
-
-def kill(job: subprocess.Popen[bytes], out: Path, what: str) -> None:
-    """SIGKILL to the parent, whose workers must die with it; or to a worker first, without which the job goes on."""
-    workers = workers_of(job.pid)
-    if what == "worker" and workers:
-        count = len(parts(out))
-        os.kill(workers[0], signal.SIGKILL)
-        wait_for(lambda: len(parts(out)) > count or job.poll() is not None or not parts_folder(out).exists())
-        workers = workers_of(job.pid)
-    elif what == "parent of one that hangs" and workers:
-        os.kill(workers[0], signal.SIGSTOP)  # as in native code, where no thread of its own runs
-    job.kill()
-    job.wait()
-    wait_for(lambda: not any(map(lives, workers)), 20)
-
-
-@pytest.mark.real
-@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
-@pytest.mark.parametrize(
-    "kills", [pytest.param(3, marks=pytest.mark.check), pytest.param(30, marks=pytest.mark.nightly)]
-)
-def test_killed_anywhere_and_resumed_it_ends_with_the_same_bytes(kills: int, real_data: Path, tmp_path: Path) -> None:
-    videos, plain, out = real_data / "videos", tmp_path / "plain.h5", tmp_path / "features.h5"
-    whole = extract_features(videos, TINY, plain, random_weights=True, stride=8, workers=2)
-    assert whole.failed == {"corrupt": 1}
-    moments = np.random.Generator(np.random.Philox(key=9))
-    kept: set[str] = set()
-    for number in range(kills):
-        enough = len(kept) + int(moments.integers(1, 4))
-        with started(videos, out) as job:
-            wait_for(lambda job=job, enough=enough: len(parts(out)) >= enough or job.poll() is not None)
-            time.sleep(moments.uniform(0, 0.3))
-            kill(job, out, ("parent", "worker", "parent of one that hangs")[number % 3])
-        if out.exists():  # it was quicker: begin anew
-            assert sha256(out) == sha256(plain)
-            shutil.rmtree(parts_folder(out), ignore_errors=True)
-            out.unlink()
-        else:
-            assert parts(out) >= kept  # what was finished stays
-            check_parts(out)
-        kept = parts(out)
-    with started(videos, out) as job:
-        assert job.wait(300) == 0
-    assert sha256(out) == sha256(plain)
-    assert ledger.read(ledger.ledger_of(out)).keys() == ledger.read(whole.ledger).keys()
 
 
 @pytest.mark.quick

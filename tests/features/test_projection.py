@@ -67,7 +67,7 @@ def test_components_are_the_singular_vectors(store: FeatureStore, manifest: Mani
     greatest = found.components[np.arange(3), np.abs(found.components).argmax(axis=1)]
     assert (greatest > 0).all()
     assert found.account.explained == pytest.approx(variances[:3].sum() / variances.sum())
-    assert (found.account.videos, found.account.rows) == (3, sum(ROWS[video] for video in TRAINING))
+    assert (found.account.videos, found.account.rows) == (tuple(TRAINING), sum(ROWS[video] for video in TRAINING))
 
 
 @given(cuts=st.lists(st.integers(1, 29), max_size=6, unique=True), seed=st.integers(0, 10**6))

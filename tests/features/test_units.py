@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from activity_bench.data.features import Timing
 from activity_bench.errors import InputError
-from activity_bench.features.units import PRESETS, Units, clips
+from activity_bench.features.units import PRESETS, Units, batches
 
 pytestmark = pytest.mark.quick
 
@@ -33,36 +34,41 @@ def plain(count: int, units: Units) -> list[list[int]]:
     return found
 
 
-@given(st.integers(1, 80), st.integers(1, 20), st.integers(1, 20), st.sampled_from(["pad", "drop"]))
-def test_clips_are_slices_of_all_frames(count: int, window: int, stride: int, tail: str) -> None:
+@given(st.integers(1, 80), st.integers(1, 20), st.integers(1, 20), st.sampled_from(["pad", "drop"]), st.integers(1, 5))
+def test_clips_are_slices_of_all_frames(count: int, window: int, stride: int, tail: str, size: int) -> None:
     units = Units(None, window, stride, tail)  # type: ignore[arg-type]
-    found = list(clips(numbered(count), units))
-    assert [clip[:, 0, 0, 0].tolist() for clip in found] == plain(count, units)
-    assert {clip.shape for clip in found} == {(window, 1, 2, 3)}
-    assert units.rows_for(count) == len(found)
+    found = [batch.copy() for batch in batches(numbered(count), units, size)]
+    expected = plain(count, units)
+    assert [clip[:, 0, 0, 0].tolist() for batch in found for clip in batch] == expected
+    assert {batch.shape[1:] for batch in found} == {(window, 1, 2, 3)}
+    assert [len(batch) for batch in found[:-1]] == [size] * ((len(expected) - 1) // size)
+    assert units.rows_for(count) == len(expected)
     whole = Timing(25.0, window, stride).rows_for(count / 25)
-    assert len(found) - whole in ((0, 1) if tail == "pad" else (0,))
+    assert len(expected) - whole in ((0, 1) if tail == "pad" else (0,))
 
 
 def test_no_more_than_a_window_is_held() -> None:
-    """The first clip is there when its last frame is, and a clip handed out does not change afterwards."""
+    """The first batch is there when its last frame is; frames are let go once they are in their clips."""
     seen = []
 
     def watched() -> Iterator[np.ndarray]:
-        for frame in numbered(40):
-            seen.append(frame)
+        for frame in numbered(60):
+            seen.append(weakref.ref(frame))
             yield frame
 
-    stream = clips(watched(), Units(None, 16, 8))
+    stream = batches(watched(), Units(None, 16, 8), 2)
     first = next(stream)
-    assert len(seen) == 16
-    next(stream)
     assert len(seen) == 24
-    assert first[:, 0, 0, 0].tolist() == list(range(16))
+    assert first[1, :, 0, 0, 0].tolist() == list(range(8, 24))
+    second = next(stream)
+    assert len(seen) == 40
+    assert sum(frame() is not None for frame in seen) == 16
+    assert second is first  # its memory is used again
+    assert second[1, :, 0, 0, 0].tolist() == list(range(24, 40))
 
 
 def test_no_frames_no_clips_and_units_that_are_none() -> None:
-    assert list(clips(numbered(0), Units())) == []
+    assert list(batches(numbered(0), Units(), 2)) == []
     assert {name: (units.fps, units.window, units.stride) for name, units in PRESETS.items()} == {
         "c3d": (None, 16, 8), "c3d-nonoverlap": (None, 16, 16), "i3d": (25.0, 16, 16),
     }  # fmt: skip

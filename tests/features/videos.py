@@ -99,6 +99,31 @@ def huge(target: Path) -> Path:
     return target
 
 
+def still(target: Path) -> Path:
+    """Matroska whose stamps promise four days: a hundred small pictures, each shown for an hour but a second."""
+    with av.open(str(target), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frames = [av.VideoFrame(64, 48, "yuv420p") for _ in range(100)]
+        for packet in [packet for frame in [*frames, None] for packet in stream.encode(frame)]:
+            packet.pts = packet.dts = packet.pts * 25 * 3599
+            file.mux(packet)
+    return target
+
+
+def heavy(target: Path, side: int = 8000) -> Path:
+    """A small file whose pictures take 100 MB each, and are within what is allowed."""
+    with av.open(str(target), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
+        frame = av.VideoFrame(side, side, "yuv420p")
+        for number in range(4):
+            frame.pts = number
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return target
+
+
 def beheaded(source: Path, target: Path, packets: int) -> Path:
     """The head of a file, which promises all frames, and the first packets."""
     whole = remuxed(source, target, "mp4")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from activity_bench import catalog
+from activity_bench.catalog import BACKBONES
 from activity_bench.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -14,13 +16,6 @@ if TYPE_CHECKING:
     from activity_bench.data.features.images import Image
     from activity_bench.features.decode import Look
 
-BACKBONES = {
-    "c3d-fc6": "activity_bench.features.backbones.c3d:FC6",
-    "c3d-fc7": "activity_bench.features.backbones.c3d:FC7",
-    "i3d-flow": "activity_bench.features.backbones.i3d:FLOW",
-    "i3d-rgb": "activity_bench.features.backbones.i3d:RGB",
-    "vgg16-regions": "activity_bench.features.backbones.faster_rcnn:REGIONS",
-}
 REGIONS = frozenset({"vgg16-regions"})  # those that read single images, by `load_regions`
 FOREIGN = ("torchvision", "transformers")  # `torchvision:NAME`: any of theirs, where they are installed
 
@@ -69,11 +64,26 @@ def load(
 def load_regions(
     name: str, weights: Path | None = None, random_weights: bool = False, device: str = "cpu", bf16: bool = False
 ) -> RegionBackbone:
-    """A backbone for single images, ready to run."""
-    if name not in REGIONS:
+    """A backbone for single images, ready to run: one of the house's, or anybody's as module:attribute."""
+    backbone: RegionBackbone
+    if ":" in name and name.partition(":")[0] not in FOREIGN:
+        backbone = of_your_own(name, weights, random_weights, device)
+    elif name not in REGIONS:
         raise unknown("backbone for images", name, REGIONS, field="backbone")
-    backbone: RegionBackbone = _kind(name, weights, random_weights).load(weights, device, bf16)
+    else:
+        backbone = _kind(name, weights, random_weights).load(weights, device, bf16)
     return backbone
+
+
+def of_your_own(name: str, weights: Path | None, random_weights: bool, device: str) -> Any:
+    """What module:attribute makes when it is called with the weights, whether they are random, and the device."""
+    module, _, attribute = name.partition(":")
+    try:
+        make = getattr(import_module(module), attribute)
+        return make(weights, random_weights, device)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise InputError(f"no such backbone: {error}", field="--backbone", found=name,
+                         expected="a name, or module:attribute") from None  # fmt: skip
 
 
 def _kind(name: str, weights: Path | None, random_weights: bool) -> Any:
