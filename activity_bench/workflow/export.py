@@ -16,10 +16,11 @@ from activity_bench.data.annotations.values import check_id, check_label
 from activity_bench.data.disk import atomic, atomic_folder
 from activity_bench.data.exports import Export, Format, Imported, nodes, video_reloc
 from activity_bench.data.samples import check
-from activity_bench.errors import InputError
+from activity_bench.errors import InputError, unknown
 from activity_bench.types import Ledger, Sample, Source
 from activity_bench.workflow import tables as table_reader
 from activity_bench.workflow.describe import Summary, datasheet
+from activity_bench.workflow.inspect import holds_features
 
 __all__ = ["export_manifest", "import_manifest"]
 
@@ -43,7 +44,12 @@ def export_manifest(
 
     >>> export_manifest("manifest", "qvhighlights", "test.jsonl", split="test")
     """
+    if to not in catalog.EXPORTS:
+        raise unknown("format", to, [*catalog.EXPORTS, *catalog.LAYOUTS])
     format_ = _format(to)
+    if holds_features(Path(manifest)):
+        raise InputError(f"{to} holds manifests, and these are features", file=manifest,
+                         expected="--to " + " or ".join(catalog.LAYOUTS))  # fmt: skip
     asked = manifests.load(Path(manifest))
     if split is not None:
         asked.path(split)

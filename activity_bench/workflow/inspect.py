@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from activity_bench.data import manifest as manifests
 from activity_bench.data import shipped
 from activity_bench.workflow.describe import Histogram, Summary
+
+ARRAYS = (".npy", ".npz", ".csv", ".pt", ".pth", ".pkl")
+LOOK = 100  # files of a folder
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,13 @@ class Inspection:
     figures: Mapping[str, Mapping[str, str]]
     histograms: Mapping[str, list[Histogram]]
     drops: Mapping[str, Any]  # the ledger: unit, seen, kept, dropped, mended, notes
+
+
+def holds_features(path: Path) -> bool:
+    """Whether a path is to be read as features rather than as a manifest: by its name, or by those in a folder."""
+    if path.is_dir() and not (path / manifests.MARKER).is_file():
+        return path.suffix == ".parts" or any(entry.suffix in ARRAYS for entry in islice(path.iterdir(), LOOK))
+    return path.suffix in (".h5", ".hdf5")
 
 
 def inspect(manifest: Path | str, split: str | None = None) -> Inspection:
@@ -49,7 +60,7 @@ def standing(asked: manifests.Manifest) -> str:
     """Whether the digest is one that the package lists."""
     if asked.partial:
         return (
-            "A partial manifest: some videos were missing when it was built. It is never ranked beside the whole one."
+            "A partial manifest: it has not all samples of the whole one, and is never ranked beside it."
         )
     listed = [row for row in shipped.digests() if row["benchmark"] == asked.name]
     for row in listed:

@@ -633,6 +633,11 @@ def test_a_truncated_file_or_a_lost_sector_is_an_input_error(store: Path) -> Non
             pass  # either that, or numbers: never another error
 
 
+def test_a_store_that_is_open_elsewhere_in_the_process_is_read(store: Path) -> None:
+    with h5py.File(store) as file:
+        np.testing.assert_array_equal(FeatureStore(store).read("b"), file["features/b"][:])
+
+
 def test_damage_to_numbers_is_found_when_asked(store: Path) -> None:
     with h5py.File(store, "r+") as file:
         file["features/b"][2, 2] = 7

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,10 +10,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from activity_bench.data import disk
 from activity_bench.data.features import words
 from activity_bench.data.features.hdf5 import HDF5, damage
 from activity_bench.data.features.store import digest_of
@@ -23,25 +20,35 @@ from activity_bench.errors import InputError, unknown
 
 PREFIX = "v_"  # ActivityNet's files name a video v_<id>
 C3D = "c3d_features"
-KEYS = ("features", "feats", "feature")  # of an npz that holds several arrays
-SUFFIXES = (".npy", ".npz")
 
 
 class Foreign(Described, ABC):
-    """What foreign layouts share: ids with or without `v_`, rows counted once, finite numbers."""
+    """What foreign layouts share: ids with or without `v_`, rows counted once, finite numbers.
 
-    def __init__(self, path: Path, timing: Timing | None, names: Sequence[str]) -> None:
-        self.path = path
-        if timing is None:
-            raise InputError("these features do not say what they are", file=path, hint=words.BY_HAND)
+    `made` is for a folder that says what its features are, in place of `timing`. `transposed` arrays are (dim, rows).
+    """
+
+    def __init__(
+        self, path: Path, timing: Timing | None, names: Sequence[str], transposed: bool = False,
+        made: Attributes | None = None,
+    ) -> None:  # fmt: skip
+        self.path, self._transposed = path, transposed
         if not names:
-            raise InputError("no features here", file=path)
-        prefixed = all(name.startswith(PREFIX) for name in names)
+            raise InputError("no features here", file=path, expected="an array a video")
+        if timing is None and made is None:
+            raise InputError("these features do not say what they are", file=path, hint=words.BY_HAND)
+        prefixed = made is None and all(name.startswith(PREFIX) for name in names)
         self._names = {name[len(PREFIX) :] if prefixed else name: name for name in sorted(names)}  # id -> name
         self._rows: dict[str, int] = {}
-        shape, dtype = self._head(next(iter(self._names.values())))
-        words.check_array(shape, dtype, None, next(iter(self._names)), path)
-        self.attributes = Attributes.unstated(timing, shape[1], words.stored_as(dtype))
+        self._first_rows = 0  # of the array by which the dim is known
+        self._is_wide = False  # whether any array that was looked at is more than float16
+        shape, dtype = self._seen(next(iter(self._names.values())))
+        words.check_array(shape, dtype, made.dim if made else None, next(iter(self._names)), path)
+        self._first_rows = shape[0]
+        if made is not None and timing not in (None, made.timing):
+            raise InputError("the folder states another timing", file=path, found=timing, expected=str(made.timing),
+                             hint="Leave the timing out.")  # fmt: skip
+        self.attributes = made or Attributes.unstated(timing, shape[1], words.stored_as(dtype))  # type: ignore[arg-type]
 
     @abstractmethod
     def _head(self, name: str) -> tuple[tuple[int, ...], Any]:
@@ -49,12 +56,17 @@ class Foreign(Described, ABC):
 
     @abstractmethod
     def _array(self, name: str, first: int, last: int) -> NDArray[Any]:
-        """Rows [first, last) of an array."""
+        """Entries [first, last) of an array's first axis."""
 
     @cached_property
     def digest(self) -> str:
         """The sha256 of the timing given, and of every id and its rows: what can be known without reading it all."""
         return digest_of(self.attributes, ((video, self.rows(video), "") for video in self.ids()))
+
+    @property
+    def stored_as(self) -> str:
+        """The narrowest type that holds every array whose rows were asked for."""
+        return words.DTYPES[self._is_wide]
 
     def ids(self) -> Sequence[str]:
         """The videos, sorted."""
@@ -64,21 +76,40 @@ class Foreign(Described, ABC):
         """How many rows a video has."""
         name = self._name(video)
         if name not in self._rows:
-            shape, dtype = self._head(name)
-            words.check_array(shape, dtype, self.dim, video, self.path)
+            shape, dtype = self._seen(name)
+            try:
+                words.check_array(shape, dtype, self.dim, video, self.path)
+            except InputError as error:
+                if len(shape) == 2 and shape[1] != self.dim and shape[0] == self._first_rows:
+                    raise InputError(error.problem, file=self.path, field=video, found=shape, expected=error.expected,
+                                     hint=words.TRANSPOSED) from None  # fmt: skip
+                raise
             self._rows[name] = int(shape[0])
         return self._rows[name]
 
     def read(self, video: str, first: int = 0, last: int | None = None) -> Rows:
         """Rows [first, last) of a video: (rows, dim)."""
-        first, last = words.check_slice(video, self.rows(video), first, last, self.path)
-        array = np.asarray(self._array(self._name(video), first, last), np.float32)
+        array = self.raw(video, first, last)
         words.check_finite(array, video, self.path)
         return array
+
+    def raw(self, video: str, first: int = 0, last: int | None = None) -> Rows:
+        """What `read` gives, numbers that are not finite with it."""
+        first, last = words.check_slice(video, self.rows(video), first, last, self.path)
+        name = self._name(video)
+        found = self._array(name, 0, self.dim).T[first:last] if self._transposed else self._array(name, first, last)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+            return np.asarray(found, np.float32)
 
     def check_rows(self, video: str, duration: float, tolerance_rows: float | None = None) -> None:
         """Refuse a video whose rows do not fit its duration."""
         words.check_rows(self, video, duration, tolerance_rows, self.path)
+
+    def _seen(self, name: str) -> tuple[tuple[int, ...], Any]:
+        """Shape as (rows, dim), and dtype."""
+        shape, dtype = self._head(name)
+        self._is_wide |= np.dtype(dtype).itemsize > 2
+        return shape[::-1] if self._transposed else shape, dtype
 
     def _name(self, video: str) -> str:
         for candidate in (video, video.removeprefix(PREFIX), PREFIX + video):
@@ -88,92 +119,41 @@ class Foreign(Described, ABC):
 
 
 class OfficialC3D(Foreign):
-    """The ActivityNet file: `/v_<id>/c3d_features`, 500 numbers a row, windows of 16 frames, stride 8."""
+    """An HDF5 file of `/v_<id>/c3d_features`, as ActivityNet's own: 500 numbers a row, windows of 16 frames, stride 8.
 
-    def __init__(self, path: Path, timing: Timing | None = None) -> None:
+    Another `key` is another name than c3d_features; arrays may lie at `/v_<id>` themselves, as ActionFormer reads them.
+    """
+
+    def __init__(
+        self, path: Path, timing: Timing | None = None, key: str | None = None, transposed: bool = False
+    ) -> None:
         self._hdf5 = HDF5(Path(path))
         try:
             with damage(Path(path)):
-                super().__init__(Path(path), timing, list(self._hdf5.file))
+                names = list(self._hdf5.file)
+                inside = bool(names) and self._hdf5.file.get(names[0], getclass=True) is h5py.Group
+                self._inside = f"/{key or C3D}" if inside else ""
+                super().__init__(Path(path), timing, names, transposed)
         finally:
             self._hdf5.close()
 
     def _head(self, name: str) -> tuple[tuple[int, ...], Any]:
         with damage(self.path, name):
-            return self._hdf5.place(f"{name}/{C3D}")[:2]
+            return self._hdf5.place(name + self._inside)[:2]
 
     def _array(self, name: str, first: int, last: int) -> NDArray[Any]:
         with damage(self.path, name):
-            return self._hdf5.rows(f"{name}/{C3D}", first, last)
+            return self._hdf5.rows(name + self._inside, first, last)
 
     def close(self) -> None:
         """Close this process's handle."""
         self._hdf5.close()
 
 
-def is_official_c3d(file: Any) -> bool:
-    """Whether an open HDF5 file is laid out like that: its first group is."""
-    first = next(iter(file), None)
-    return first is not None and isinstance(file.get(first), h5py.Group) and C3D in file[first]
-
-
-class ArrayFolder(Foreign):
-    """A folder with one `.npy` or `.npz` a video, (rows, dim). No file is ever unpickled."""
-
-    def __init__(self, path: Path, timing: Timing | None = None, key: str | None = None) -> None:
-        self._key = key
-        files = sorted(file for file in Path(path).iterdir() if file.suffix in SUFFIXES and file.name[0] != ".")
-        self._files = {file.stem: file for file in files}
-        if len(self._files) < len(files):
-            raise InputError("a video has both .npy and .npz", file=path)
-        super().__init__(Path(path), timing, list(self._files))
-
-    def _head(self, name: str) -> tuple[tuple[int, ...], Any]:
-        file = self._files[name]
-        with damage(file):
-            if file.suffix == ".npy":
-                array = _mapped(file)
-                return array.shape, array.dtype
-            with zipfile.ZipFile(file) as archive:
-                return self._member(archive, file)[1:]
-
-    def _array(self, name: str, first: int, last: int) -> NDArray[Any]:
-        file = self._files[name]
-        with damage(file):
-            if file.suffix == ".npy":
-                return np.array(_mapped(file)[first:last])
-            with zipfile.ZipFile(file) as archive, archive.open(self._member(archive, file)[0]) as stream:
-                return np.asarray(npy.read_array(stream, allow_pickle=False)[first:last])
-
-    def _member(self, archive: zipfile.ZipFile, file: Path) -> tuple[str, tuple[int, ...], Any]:
-        """The array of an npz: its member, shape and dtype, which must fit the member's size."""
-        keys = [name.removesuffix(".npy") for name in archive.namelist()]
-        wanted = [self._key] if self._key else [*KEYS, *(keys if len(keys) == 1 else [])]
-        key = next((name for name in wanted if name in keys), None)
-        if key is None:
-            raise unknown("array", self._key or KEYS[0], keys, file=file)
-        info = archive.getinfo(f"{key}.npy")
-        with archive.open(info) as stream:
-            shape, dtype = _header(stream, file)
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        if size > info.file_size or size > max(disk.GZIP_FREE, disk.GZIP_RATIO * info.compress_size):
-            raise InputError("an array larger than its file", file=file, field=key, found=shape)
-        return info.filename, shape, dtype
-
-
-def _mapped(file: Path) -> NDArray[Any]:
-    """An npy file, of which only what is looked at is read; NumPy compares its claim with its size."""
-    with disk.open_read(file) as stream:
-        _header(stream, file)
-    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
-
-
-def _header(stream: Any, file: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = npy.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise InputError("an npy file of another version", file=file, found=version, expected="1.0 or 2.0")
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    if dtype.hasobject:
-        raise InputError("pickled objects: such a file can run code, and is never read", file=file)
-    return shape, dtype
+def is_official_c3d(file: Any, key: str | None = None) -> bool:
+    """Whether an open HDF5 file is laid out like that: its first member is a group with such an array, or an array."""
+    name = next(iter(file), None)
+    first = None if name is None else file.get(name)
+    if isinstance(first, h5py.Group):
+        return (key or C3D) in first
+    return isinstance(first, h5py.Dataset) and len(first.shape) == 2

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import struct
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from activity_bench.data import disk
-from activity_bench.errors import InputError
+from activity_bench.errors import InputError, WorkError
 
 # What h5py, NumPy and zipfile raise when the bytes are not what they should be.
 BROKEN = (
     OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, EOFError, SyntaxError, tokenize.TokenError,
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+
+
+SPARE = 1 << 16  # bytes
+HEAP = b"GCOL\1\0\0\0"  # how a heap of texts begins
+HEAD, TAIL = 1 << 16, 1 << 22  # bytes at either end of a file in which they are looked for
+_SOUND: set[tuple[int, int, int, int]] = set()
 
 
 class HDF5:
@@ -113,12 +121,52 @@ def open_hdf5(path: Path) -> Any:
     """An HDF5 file for reading, or an error that says why it is none."""
     with disk.open_read(path) as stream:  # a missing file, a folder: said in the words of every other reader
         signed = stream.read(8) == b"\x89HDF\r\n\x1a\n"
+        _check_heaps(stream, Path(path))
     try:
-        return h5py.File(path, "r", locking=False)
+        with suppress(OSError):
+            return h5py.File(path, "r", locking=False)
+        return h5py.File(path, "r")  # whoever has it open in this process has it open like that
     except OSError as error:
         if error.errno is not None:  # too many open files, a network that went away: no fault of the file
             raise InputError(f"cannot read: {os.strerror(error.errno)}", file=path) from None
         raise Damaged(f"a damaged HDF5 file: {error}" if signed else "not an HDF5 file", file=path) from None
+
+
+def _check_heaps(stream: BinaryIO, path: Path) -> None:
+    """Refuse a heap of texts in which an entry takes no room: the HDF5 library (2.0 too) looks at that one for ever.
+
+    A sector of zeros is enough. Looked at are both ends of a file, where h5py puts attributes and what is written last.
+    """
+    found = os.fstat(stream.fileno())
+    stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    if stamp in _SOUND:
+        return
+    for first, size in ((0, HEAD), (max(0, found.st_size - TAIL), TAIL)):
+        stream.seek(first)
+        data = stream.read(size)
+        at = data.find(HEAP)
+        while at >= 0:
+            if (place := _stuck(data, at)) is not None:
+                raise Damaged("a damaged heap of texts", file=path, found=f"byte {first + place:,}")
+            at = data.find(HEAP, at + 1)
+    _SOUND.clear()  # the last file alone: it is opened several times in a row
+    _SOUND.add(stamp)
+
+
+def _stuck(data: bytes, at: int) -> int | None:
+    """Where in the heap that begins at `at` an entry takes no room."""
+    place, end = at + 16, min(at + int.from_bytes(data[at + 8 : at + 16], "little"), len(data)) - 16
+    words = np.frombuffer(data, "<u8", max(0, end + 16 - place) // 8, place)
+    if not ((words[:-1] & 0xFFFF == 0) & (words[1:] == 0) | (words[1:] > (1 << 64) - 24)).any():
+        return None  # no such entry, wherever entries begin: most heaps are full
+    entry = struct.Struct("<H6xQ").unpack_from  # its number, 0 for what is free, and its bytes
+    while place <= end:
+        number, size = entry(data, place)
+        size = size if number == 0 else 16 + (size + 7) // 8 * 8
+        if not size % (1 << 64):
+            return place
+        place += size
+    return None
 
 
 def dataset_of(file: Any, path: Path, name: str) -> Any:
@@ -149,3 +197,59 @@ def damage(path: Path, field: str | None = None) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"cannot read: {os.strerror(error.errno)}", file=path, field=field) from None
         raise Damaged(f"a damaged feature file: {error}", file=path, field=field) from None
+
+
+@contextmanager
+def write_faults(file: Path) -> Iterator[None]:
+    """What the HDF5 library says of a full disk: an OSError, or a RuntimeError while it closes."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = re.search(r"error message = '([^']*)'", str(error))
+        said = reason[1] if reason else str(error).partition("\n")[0]
+        raise WorkError(f"cannot write: {said}", file=file) from error
+
+
+class Room:
+    """The disk that a file of HDF5 is about to take, taken before: the library (2.0 too) does not survive a full disk.
+
+    It crashes where it cannot write what it holds back until a file is closed. `close` gives back what was not used.
+    """
+
+    def __init__(self, hdf5: Any) -> None:
+        self._hdf5, self._taken = hdf5, 0
+
+    @classmethod
+    def new(cls, path: Path, **how: Any) -> Room:
+        """A new file at `path`, which does not exist."""
+        with path.open("xb") as stream:  # is there any?
+            _allocate(stream.fileno(), 0, SPARE)
+        made = cls(h5py.File(path, "w", locking=False, **how))
+        made.take(0)
+        return made
+
+    @property
+    def hdf5(self) -> Any:
+        """The open file."""
+        return self._hdf5
+
+    def take(self, more: int) -> None:
+        """Room for `more` bytes, and some to spare for what the library notes of them."""
+        end = self._hdf5.id.get_filesize() + more + SPARE
+        if end > self._taken:
+            _allocate(self._hdf5.id.get_vfd_handle(), self._taken, end - self._taken)
+            self._taken = end
+
+    def close(self) -> None:
+        """Close the file, and cut it where its head says that it ends."""
+        path = self._hdf5.filename
+        self._hdf5.close()
+        with open(path, "r+b") as stream:  # noqa: PTH123 - a name, as the library has it
+            head = stream.read(48)
+            assert head[8] == 0, "the library writes the first version of the head unless it is told otherwise"
+            stream.truncate(struct.unpack_from("<Q", head, 40)[0])
+
+
+def _allocate(handle: int, first: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, first, size)

@@ -1,23 +1,25 @@
 """Features of single frames, for image queries: regions and their boxes, and one vector for the whole image.
 
 They lie in a store beside the rows of its videos: `/images/<video>@<seconds>/` with `regions` (m x d), `boxes` (m x 4:
-centre x, centre y, width, height, of an image whose sides are 1) and `global` (g); `/index/images` lists them.
+centre x, centre y, width, height, of an image whose sides are 1) and `global` (g); `/index/images` lists them. What
+made them stands in the attributes of `/images`, where that is known.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from activity_bench.data import canonical
 from activity_bench.data.features import words
-from activity_bench.data.features.hdf5 import HDF5, Damaged, damage, open_hdf5
+from activity_bench.data.features.hdf5 import HDF5, Damaged, Room, damage, open_hdf5
 from activity_bench.data.features.words import Rows
 from activity_bench.errors import InputError, unknown
 
@@ -45,14 +47,17 @@ class ImageStore:
         try:
             with damage(self.path):
                 if NAMES not in self._hdf5.file or SUMS not in self._hdf5.file:
-                    raise InputError("this file has no images", file=self.path, expected=f"/{NAMES} and /{SUMS}")
+                    raise Damaged("this file has no images", file=self.path, expected=f"/{NAMES} and /{SUMS}")
                 names = [str(text) for text in self._hdf5.dataset(NAMES).asstr()[:]]
                 sums = [str(text) for text in self._hdf5.dataset(SUMS).asstr()[:]]
+                about = self._hdf5.file[IMAGES].attrs
+                self.made_by: dict[str, str] = {name: str(words.plain(value)) for name, value in about.items()}
         finally:
             self._hdf5.close()  # so that nothing is open when a parent forks before it reads
         if not len(names) == len(set(names)) == len(sums):
             raise InputError("a damaged index of images", file=self.path, expected="each image and its sum, once")
         self._sums = {_frame(name, self.path): text for name, text in zip(names, sums, strict=True)}
+        self._sound: set[Frame] = set()  # whose numbers were compared with their sum
 
     @cached_property
     def digest(self) -> str:
@@ -69,7 +74,15 @@ class ImageStore:
             raise unknown(
                 "frame", frame_name(video, time), [frame_name(*frame) for frame in self._sums], file=self.path
             )
-        name = f"{IMAGES}/{frame_name(video, time)}"
+        found = self._image(name := f"{IMAGES}/{frame_name(video, time)}")
+        if (video, time) not in self._sound:
+            if image_sum(found) != self._sums[video, time]:
+                raise Damaged("not the numbers that were written: their sha256 differs", file=self.path, field=name,
+                              hint="Make these images again, or get the file again.")  # fmt: skip
+            self._sound.add((video, time))
+        return found
+
+    def _image(self, name: str) -> Image:
         _check_shapes(self._shapes(name), self._sizes, name, self.path)
         with damage(self.path, name):
             found = Image(*(self._whole(f"{name}/{part}") for part in PARTS))
@@ -94,7 +107,8 @@ class ImageStore:
 
     def damaged(self) -> list[str]:
         """The frames whose numbers are not those that were written; reads all of them."""
-        return [frame_name(*frame) for frame, text in self._sums.items() if image_sum(self.image(*frame)) != text]
+        return [name for name, text in ((frame_name(*frame), text) for frame, text in self._sums.items())
+                if image_sum(self._image(f"{IMAGES}/{name}")) != text]  # fmt: skip
 
     def close(self) -> None:
         """Close this process's handle; the next reading opens the file again."""
@@ -110,24 +124,43 @@ def has_images(file: Path) -> bool:
         return NAMES in hdf5
 
 
-def add_images(file: Path, items: Iterable[tuple[Frame, Image]]) -> int:
+def add_images(
+    file: Path, items: Iterable[tuple[Frame, Image]], made_by: Mapping[str, str] = MappingProxyType({})
+) -> int:
     """Put images into a store that nobody else knows yet (a draft); how many there were."""
+    with h5py.File(file, "r+", locking=False) as hdf5:
+        room = Room(hdf5)
+        count = fill(hdf5, items, made_by, room.take)
+        room.close()
+        return count
+
+
+def fill(
+    hdf5: Any,
+    items: Iterable[tuple[Frame, Image]],
+    made_by: Mapping[str, str],
+    take: Callable[[int], object] = lambda more: None,
+) -> int:
+    """Put images into an open file that has none; `take` is told what each needs of the disk."""
+    take(0)
     sums: dict[str, str] = {}
     sizes: tuple[int, ...] | None = None
-    with h5py.File(file, "r+", locking=False) as hdf5:
-        group = hdf5.create_group(IMAGES)
-        for (video, time), image in items:
-            name = frame_name(video, time)
-            if name in sums:
-                raise InputError("features of a frame given twice", field=name)
-            sizes = _check_shapes([np.shape(array) for array in image], sizes, name)
-            kept = _check_numbers(Image(*(np.ascontiguousarray(array, "<f4") for array in image)), name)
-            for part, array in zip(PARTS, kept, strict=True):
-                group.create_dataset(f"{name}/{part}", data=array)
-            sums[name] = image_sum(kept)
-        names = sorted(sums, key=lambda name: _frame(name, file))
-        hdf5.create_dataset(NAMES, data=names, dtype=h5py.string_dtype(), shape=(len(names),))
-        hdf5.create_dataset(SUMS, data=np.array([sums[name] for name in names], "S64"))
+    group = hdf5.create_group(IMAGES)
+    group.attrs.update(sorted(made_by.items()))
+    for (video, time), image in items:
+        name = frame_name(video, time)
+        if name in sums:
+            raise InputError("features of a frame given twice", field=name)
+        sizes = _check_shapes([np.shape(array) for array in image], sizes, name)
+        kept = _check_numbers(Image(*(np.ascontiguousarray(array, "<f4") for array in image)), name)
+        take(sum(array.nbytes for array in kept))
+        for part, array in zip(PARTS, kept, strict=True):
+            group.create_dataset(f"{name}/{part}", data=array)
+        sums[name] = image_sum(kept)
+    names = sorted(sums, key=lambda name: _frame(name, Path(hdf5.filename)))
+    take(sum(200 + len(name.encode()) for name in names))
+    hdf5.create_dataset(NAMES, data=names, dtype=h5py.string_dtype(), shape=(len(names),))
+    hdf5.create_dataset(SUMS, data=np.array([sums[name] for name in names], "S64"))
     return len(sums)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from activity_bench.data import disk
 from activity_bench.data.features import words
-from activity_bench.data.features.hdf5 import Damaged, damage, dataset_of, open_hdf5
+from activity_bench.data.features.hdf5 import Damaged, Room, damage, dataset_of, open_hdf5, write_faults
 from activity_bench.data.features.store import FEATURES, IDS, ROWS, SHA256, FeatureStore, sha256_of
 from activity_bench.data.features.words import Attributes
 from activity_bench.errors import InputError, WorkError
@@ -29,6 +28,7 @@ from activity_bench.errors import InputError, WorkError
 TEXT = h5py.string_dtype()
 ID = "id"  # a part's attributes: the video, and the sum of its numbers
 SUM = "sha256"
+NOTED = 160  # bytes of the index that a video takes, beside its id
 
 
 def parts_folder(file: Path) -> Path:
@@ -117,6 +117,24 @@ def pack(file: Path, force: bool = False) -> Path:
     return file
 
 
+def add_parts(file: Path) -> Path:
+    """Make `FILE` of `FILE.parts/` and of what it holds already. It stays until the new one replaces it."""
+    file, folder = Path(file), parts_folder(file)
+    paths = dict(sorted(_read_heads(folder)))
+    if not paths or not file.exists() or _holds(file, paths):
+        return pack(file)
+    store = FeatureStore(file)
+    if store.images is not None:
+        raise InputError("this file holds images, too, and cannot be added to", file=file)
+    writer = PartsWriter(file, store.attributes)
+    there = writer.done()
+    for video in store.ids():
+        if video not in there:
+            writer.write(video, store.read(video), store.attributes_of(video))
+    store.close()
+    return pack(file, force=True)
+
+
 def write_store(
     file: Path, attributes: Attributes, items: Iterable[tuple[str, NDArray[Any]]], force: bool = False
 ) -> Path:
@@ -132,17 +150,18 @@ def write_store(
 class _Packer:
     """A store in the making."""
 
-    def __init__(self, hdf5: Any, file: Path, attributes: Attributes) -> None:
-        self._hdf5, self._file = hdf5, file
+    def __init__(self, room: Room, file: Path, attributes: Attributes) -> None:
+        self._room, self._hdf5, self._file = room, room.hdf5, file
         self._index: dict[str, tuple[int, str]] = {}
-        with _write_faults(file):
-            hdf5.attrs.update(attributes.as_dict())
-            self._features = hdf5.create_group(FEATURES)
+        with write_faults(file):
+            self._hdf5.attrs.update(attributes.as_dict())
+            self._features = self._hdf5.create_group(FEATURES)
 
     def add(self, video: str, array: NDArray[Any], text: str, extra: Mapping[str, Any]) -> None:
         if video in self._index:
             raise InputError("features of a video given twice", field=video)
-        with _write_faults(self._file):
+        with write_faults(self._file):
+            self._room.take(array.nbytes)
             dataset = self._features.create_dataset(video, data=array)  # contiguous, uncompressed, no time in it
             for name, value in extra.items():
                 dataset.attrs[name] = value
@@ -150,11 +169,12 @@ class _Packer:
 
     def finish(self) -> None:
         index = sorted(self._index.items())
-        with _write_faults(self._file):
+        with write_faults(self._file):
+            self._room.take(sum(NOTED + len(video.encode()) for video in self._index))
             self._hdf5.create_dataset(IDS, data=[video for video, _ in index], dtype=TEXT, shape=(len(index),))
             self._hdf5.create_dataset(ROWS, data=np.array([rows for _, (rows, _) in index], np.int64))
             self._hdf5.create_dataset(SHA256, data=np.array([text for _, (_, text) in index], "S64"))
-            self._hdf5.close()
+            self._room.close()
 
 
 @contextmanager
@@ -162,27 +182,19 @@ def _packer(file: Path, attributes: Attributes) -> Iterator[_Packer]:
     """A packer whose file takes its final name when the block ends well."""
     draft = disk.draft_of(file)
     # Locking is of no use to a file that nobody knows. Never libver="latest": other people's h5py may be older.
-    with _write_faults(file):
-        hdf5 = h5py.File(draft, "w", locking=False)
     try:
-        packer = _Packer(hdf5, file, attributes)
-        yield packer
-        packer.finish()
-        disk.move_in(draft, file)
+        with write_faults(file):
+            room = Room.new(draft)
+        try:
+            packer = _Packer(room, file, attributes)
+            yield packer
+            packer.finish()
+            disk.move_in(draft, file)
+        finally:
+            with suppress(OSError, RuntimeError):
+                room.hdf5.close()  # closed already if all went well
     finally:
-        with suppress(OSError, RuntimeError):
-            hdf5.close()  # closed already if all went well
         draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def _write_faults(file: Path) -> Iterator[None]:
-    """What the HDF5 library says of a full disk: an OSError, or a RuntimeError while it closes."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        reason = re.search(r"error message = '([^']*)'", str(error))
-        raise WorkError(f"cannot write: {reason[1] if reason else error}", file=file) from error
 
 
 def _refuse_existing(file: Path, force: bool) -> None:
@@ -231,10 +243,11 @@ def _read_part(video: str, path: Path, attributes: Attributes) -> tuple[NDArray[
 
 
 def _holds(file: Path, paths: Mapping[str, Path]) -> bool:
-    sums = FeatureStore(file).sums()
+    store = FeatureStore(file)
+    sums = store.sums()
     for video, path in paths.items():
         with damage(path), open_hdf5(path) as part:
-            if sums.get(video) != part.attrs[SUM]:
+            if sums.get(video) != part.attrs[SUM] or _head(part, path)[1] != store.attributes:
                 return False
     return True
 

@@ -13,7 +13,7 @@ import numpy as np
 from activity_bench.data import canonical
 from activity_bench.data.features import words
 from activity_bench.data.features.hdf5 import HDF5, Damaged, damage
-from activity_bench.data.features.images import ImageStore, has_images
+from activity_bench.data.features.images import IMAGES, ImageStore, frame_name, has_images
 from activity_bench.data.features.words import Attributes, Described, Rows, Timing
 from activity_bench.errors import InputError, unknown
 
@@ -29,9 +29,10 @@ class FeatureStore(Described):
     def __init__(self, path: Path, timing: Timing | None = None) -> None:
         self._hdf5 = HDF5(Path(path))
         self.path = self._hdf5.path
+        self._sound: set[str] = set()  # videos whose numbers were compared with their sum
         try:
             with damage(self.path):
-                self._index, self._sha256 = self._read_index()
+                self._index, self._sums = self._read_index()
                 self.attributes = self._read_attributes(timing)
             self._images = ImageStore(self.path) if has_images(self.path) else None
         finally:
@@ -42,7 +43,7 @@ class FeatureStore(Described):
         """The frames that are asked with, where the file has any."""
         return self._images
 
-    def _read_index(self) -> tuple[dict[str, int], Sequence[str]]:
+    def _read_index(self) -> tuple[dict[str, int], dict[str, str]]:
         file = self._hdf5.file
         names = [name for name in (FEATURES, IDS, ROWS) if name not in file]
         if names:
@@ -52,7 +53,7 @@ class FeatureStore(Described):
         sums = [str(text) for text in self._hdf5.dataset(SHA256).asstr()[:]] if SHA256 in file else [""] * len(ids)
         if not len(set(ids)) == len(ids) == len(rows) == len(sums) or min(rows, default=1) < 1:
             raise InputError("a damaged index", file=self.path, field="index", expected="an id and its rows, each once")
-        return dict(zip(ids, rows, strict=True)), sums
+        return dict(zip(ids, rows, strict=True)), dict(zip(ids, sums, strict=True))
 
     def _read_attributes(self, timing: Timing | None) -> Attributes:
         found = dict(self._hdf5.file.attrs)
@@ -72,8 +73,8 @@ class FeatureStore(Described):
     @cached_property
     def digest(self) -> str:
         """The sha256 of the attributes and the index: every id, its rows and the sha256 of its numbers."""
-        index = sorted(zip(self._index.items(), self._sha256, strict=True))
-        return digest_of(self.attributes, ((video, rows, text) for (video, rows), text in index))
+        index = ((video, self._index[video], self._sums[video]) for video in self.ids())
+        return digest_of(self.attributes, index)
 
     def ids(self) -> Sequence[str]:
         """The videos, sorted."""
@@ -86,10 +87,17 @@ class FeatureStore(Described):
         return self._index[video]
 
     def read(self, video: str, first: int = 0, last: int | None = None) -> Rows:
-        """Rows [first, last) of a video: (rows, dim)."""
+        """Rows [first, last) of a video: (rows, dim). All of it is compared with its sum when it is first asked for."""
         first, last = words.check_slice(video, self.rows(video), first, last, self.path)
         with damage(self.path, video):
-            return np.asarray(self._hdf5.rows(self._name(video), first, last), np.float32)
+            if video in self._sound:
+                return np.asarray(self._hdf5.rows(self._name(video), first, last), np.float32)
+            whole = self._hdf5.rows(self._name(video), 0, self._index[video])
+            if not self._has_sum(video, whole):
+                raise Damaged("not the numbers that were written: their sha256 differs", file=self.path, field=video,
+                              hint="Make this file again, or get it again.")  # fmt: skip
+            self._sound.add(video)
+            return np.array(whole[first:last], np.float32)
 
     def check_rows(self, video: str, duration: float, tolerance_rows: float | None = None) -> None:
         """Refuse a video whose rows do not fit its duration."""
@@ -97,12 +105,30 @@ class FeatureStore(Described):
 
     def sums(self) -> dict[str, str]:
         """The sha256 of each video's numbers, as the index has it; empty where another writer noted none."""
-        return dict(zip(self._index, self._sha256, strict=True))
+        return dict(self._sums)
 
     def damaged(self) -> list[str]:
         """The videos whose numbers are not those that were written; reads all of the file."""
+        return [video for video in self._sums if not self.is_sound(video)]
+
+    def is_sound(self, video: str) -> bool:
+        """Whether a video's numbers are those that were written, as far as their sum was noted; reads all of them."""
+        with damage(self.path, video):
+            return self._has_sum(video, self._hdf5.rows(self._name(video), 0, self._index[video]))
+
+    def _has_sum(self, video: str, whole: Any) -> bool:
+        return self._sums[video] in ("", sha256_of(whole))
+
+    def strangers(self) -> list[str]:
+        """What lies in the file and in no index: groups beside ours, features of videos that the index has not."""
         with damage(self.path):
-            return [video for video, text in self.sums().items() if text and text != self._sum(video)]
+            file = self._hdf5.file
+            beside = sorted(set(file) - {FEATURES, "index", IMAGES})
+            images = (
+                set(file[IMAGES]) - {frame_name(*frame) for frame in self._images.frames()} if self._images else set()
+            )
+            return [*beside, *(f"{FEATURES}/{name}" for name in sorted(set(file[FEATURES]) - self._index.keys())),
+                    *(f"{IMAGES}/{name}" for name in sorted(images))]  # fmt: skip
 
     def attributes_of(self, video: str) -> Mapping[str, Any]:
         """What was noted of one video when its features were made."""
@@ -113,9 +139,6 @@ class FeatureStore(Described):
     def close(self) -> None:
         """Close this process's handle; the next reading opens the file again."""
         self._hdf5.close()
-
-    def _sum(self, video: str) -> str:
-        return sha256_of(self._hdf5.rows(self._name(video), 0, self._index[video]))
 
     def _name(self, video: str) -> str:
         """The dataset of a video, which must be what attributes and index state."""

@@ -25,7 +25,8 @@ UNKNOWN = "unknown"  # what stands in the text attributes of features that came 
 MAX_ID = 4096  # bytes of a video's id
 LEAST_TOLERANCE, TOLERANCE = 8, 0.02
 SAME_STEP = 1.3  # times: rows of 16 frames are 0.53 s at 30 frames a second and 0.64 s at 25
-BY_HAND = "Give the timing by hand: Timing(fps=…, window=…, stride=…), in frames."
+BY_HAND = "Give the timing by hand, in frames: --fps, --window and --stride, or Timing(fps=…, window=…, stride=…)."
+TRANSPOSED = "Do they lie as (dim, rows)? Then --transpose."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class Timing:
     def step(self) -> float:
         """Seconds from row to row."""
         return self.stride / self.fps
+
+    @property
+    def padded_rows(self) -> int:
+        """By how many rows extractors differ that pad the ends of a video, or drop them."""
+        return 2 + math.ceil((self.window - 1) / self.stride)
 
     def start_of(self, row: int) -> float:
         """The second at which a row's window starts."""
@@ -164,6 +170,16 @@ class Described:
     def images(self) -> Images | None:
         """The frames that are asked with, where there are any."""
         return None
+
+    @property
+    def stored_as(self) -> str:
+        """The type of numbers that holds all of them."""
+        return self.attributes.dtype
+
+    def raw(self, video: str, first: int = 0, last: int | None = None) -> Rows:
+        """Rows as they lie in the file, be they finite or not."""
+        found: Rows = self.read(video, first, last)  # type: ignore[attr-defined]
+        return found
 
     @property
     def dim(self) -> int:
@@ -285,6 +301,11 @@ def check_grid(samples: Iterable[Sample], features: Provider) -> None:
         )  # fmt: skip
 
 
+def allowed_rows(timing: Timing, expected: int) -> float:
+    """By how many rows a video may miss what its duration says; a window that is padded at both ends gives more."""
+    return max(LEAST_TOLERANCE, TOLERANCE * expected, timing.padded_rows)
+
+
 def check_rows(
     features: Provider, video: str, duration: float, tolerance_rows: float | None = None, file: Path | None = None
 ) -> None:
@@ -295,10 +316,17 @@ def check_rows(
     """
     timing, found = features.timing, features.rows(video)
     expected = timing.rows_for(duration)
-    allowed = max(LEAST_TOLERANCE, TOLERANCE * expected) if tolerance_rows is None else tolerance_rows
+    allowed = allowed_rows(timing, expected) if tolerance_rows is None else tolerance_rows
     if abs(found - expected) > allowed:
-        raise InputError(
-            f"the rows do not fit {duration:g} seconds at fps {timing.fps:g}, window {timing.window} and stride "
-            f"{timing.stride}", file=file, field=video, found=found, expected=f"{expected} rows, give or take "
-            f"{allowed:g}", hint="Is the stride or the fps that of the extraction?",
-        )  # fmt: skip
+        raise misfit(timing, video, found, expected, f"{duration:g} seconds", file, allowed)
+
+
+def misfit(
+    timing: Timing, video: str, found: int, expected: int, told: str, file: Path | None, allowed: float,
+    hint: str = "Is the stride or the fps that of the extraction?",
+) -> InputError:  # fmt: skip
+    """That a video has not the rows that are expected by what is `told` of it."""
+    return InputError(
+        f"the rows do not fit {told} at fps {timing.fps:g}, window {timing.window} and stride {timing.stride}",
+        file=file, field=video, found=found, expected=f"{expected} rows, give or take {allowed:g}", hint=hint,
+    )  # fmt: skip
