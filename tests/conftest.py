@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.browser.chromium import find
+
 ROOT = Path(__file__).resolve().parents[1]
 TIERS = ("quick", "check", "nightly")
 DATA_VARIABLE = "ACTIVITY_BENCH_DATA"
@@ -103,6 +105,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """One line, so that a green run says what it did not look at."""
     if count := config.stash.get(DESELECTED, 0):
         terminalreporter.write_line(f"{count} tests marked `real` deselected: {DATA_VARIABLE} is not set")
+    if not find():
+        terminalreporter.write_line("browser tests deselected: no chromium is installed")
 
 
 @pytest.hookimpl(wrapper=True)
