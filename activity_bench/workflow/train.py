@@ -36,6 +36,7 @@ class _Method(msgspec.Struct):
     training: dict[str, Any]
     seed: int
     selected_on: Literal["val", "test"]
+    package: str = ""  # and its version, of a plug-in
 
 
 class _Manifest(msgspec.Struct):
@@ -110,7 +111,8 @@ def train(
     about = {"name": asked.name, "version": asked.version, "digest": asked.digest}
     images = method.provider.images if method.query_kind == "image" else None
     stored = {"file": str(features), "digest": method.provider.digest, **method.provider.attributes.as_dict(),
-              "images": images.digest if images else ""}  # fmt: skip
+              "images": images.digest if images else "",
+              "images_made_by": dict(getattr(images, "made_by", {}))}  # fmt: skip
     page = runs.record(method, described, about) | {"features": stored, "status": "training"}
     folder = Path(out)
     with method.joined(), ExitStack() as held:
@@ -159,6 +161,7 @@ def _check_same(folder: Path, old: Page, new: Mapping[str, Any]) -> None:
     may_change = MAY_CHANGE[2:] if here.method.training["schedule"] == "cosine" else MAY_CHANGE  # it depends on `steps`
     facts = [
         ("model", old.method.name, here.method.name),
+        ("method.package", old.method.package, here.method.package),
         ("seed", old.method.seed, here.method.seed),
         ("--select-on", old.method.selected_on, here.method.selected_on),
         ("manifest.digest", old.manifest.digest, here.manifest.digest),
@@ -190,7 +193,7 @@ def configured(file: Path | str) -> dict[str, Any]:
     path = Path(file)
     try:
         found = tomllib.loads(read_bytes(path, 1 << 20).removeprefix(canonical.BOM).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of 5,000 digits, 1,000 brackets
         raise InputError(f"not TOML: {error}", file=path, expected="key = value, a line each") from None
     for key, value in found.items():
         if isinstance(value, dict | list):
