@@ -5,7 +5,7 @@ BIN := .venv/bin
 PARALLEL := -n auto --dist loadgroup
 PIP := $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: setup demo test check nightly bench clean
+.PHONY: setup demo test check nightly bench docs clean
 
 setup: .venv/.dev
 
@@ -28,6 +28,10 @@ nightly: .venv/.dev
 
 bench: .venv/.dev
 	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# The pages as a site in build/site, which opens from the disk; `make check` builds it, too, and fails on a broken link.
+docs: .venv/.dev
+	$(BIN)/mkdocs build
 
 clean:
 	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import signal
 import sys
@@ -77,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None or sys.stderr is None:  # closed by whoever started us: nobody listens
         nobody = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
         sys.stdout, sys.stderr = sys.stdout or nobody, sys.stderr or nobody
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
     gc.set_threshold(10_000)  # imports and files make much and no garbage: a seventh of the looks for it will do
     atexit.register(gc.freeze)  # what is left then goes with the process: no collector need look at it
     with suppress(ValueError):  # not in the main thread

@@ -46,17 +46,19 @@ def _command(name: str) -> click.Command:
 
     def run(
         annotations: tuple[Path, ...], out: Path, protocol: str | None, format_: str | None, available: Path | None,
-        force: bool, **given: Any,
+        limit: int | None, dry_run: bool, force: bool, **given: Any,
     ) -> None:  # fmt: skip
         from activity_bench.workflow.build import build_dataset as verb
+        from activity_bench.workflow.build import rehearse
         from activity_bench.workflow.inspect import standing
 
         said = {key: value for key, value in given.items() if value is not None}
         tables = {key: said.pop(key) for key in builder.tables if key in said}
-        made = verb(
-            name, annotations, out, protocol=protocol, format_=format_, options=said, tables=tables,
-            available=available, force=force,
-        )  # fmt: skip
+        more: dict[str, Any] = {"protocol": protocol, "format_": format_, "options": said, "tables": tables}
+        more |= {"available": available, "limit": limit}
+        made, size = (
+            rehearse(name, annotations, **more) if dry_run else (verb(name, annotations, out, force=force, **more), 0)
+        )
         for split, info in made.splits.items():
             say(f"{split:>6}: {info.samples:,} samples, {info.videos:,} videos, {info.classes:,} classes")
         drops = made.provenance["drops"]
@@ -67,6 +69,8 @@ def _command(name: str) -> click.Command:
             say("partial: its scores are not ranked beside those of the whole manifest")
         say(f"{drops['kept']:,} of {drops['seen']:,} {drops['unit']}s kept; the rest is accounted for in DATASHEET.md")
         say(standing(made))
+        if dry_run:
+            say(f"nothing was written: {out} would hold {size:,} bytes")
         click.echo(f"{made.digest}  {out}")
 
     path, hints = click.Path(path_type=Path), get_type_hints(builder.options_class)
@@ -78,6 +82,8 @@ def _command(name: str) -> click.Command:
         click.option("--out", type=path, required=True, help="Folder of the manifest."),
         click.option("--protocol", help=f"One of: {protocols}. [{builder.protocols[0]}]"),
         click.option("--available", type=path, help="Videos at hand: a folder, a feature store, or an id a line."),
+        click.option("--limit", type=int, help="The first N samples of each split alone: a partial manifest."),
+        click.option("--dry-run", is_flag=True, help="Say what would be built, and its bytes."),
         click.option("--force", is_flag=True, help="Replace a manifest that is there."),
         *(click.option(_flag(table), table, type=path, help=_sentence(text)) for table, text in builder.tables.items()),
         *(_option(option, hints[option.name]) for option in fields(builder.options_class)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from activity_bench.cli.show import number, say, table
+from activity_bench.cli.show import STDOUT, number, say, table
 
 if TYPE_CHECKING:
     from activity_bench.workflow.compare import Comparison
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("reports", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--by", help="Metric that the verdict is about. [the protocol's first]")
-@click.option("--json", "json_", type=click.Path(path_type=Path), help="Write the comparison here.")
+@click.option(
+    "--json", "json_", type=click.Path(path_type=Path), help="Write the comparison here; - is standard output."
+)
 @click.option("--seed", type=click.IntRange(0, 2**63), default=0, show_default=True, help="Seed of draws and flips.")
 def compare(reports: tuple[Path, ...], by: str | None, json_: Path | None, seed: int) -> None:
     """Compare REPORTS (files, or folders of runs) with the first of them: paired tests, by video.
@@ -27,13 +29,14 @@ def compare(reports: tuple[Path, ...], by: str | None, json_: Path | None, seed:
     """
     from activity_bench.workflow.compare import compare as verb
 
-    show_comparison(verb(reports, by=by, seed=seed, json=json_))
-    if json_ is not None:
+    found = verb(reports, by=by, seed=seed, json=json_)
+    show_comparison(found, drawn=json_ != STDOUT)
+    if json_ not in (None, STDOUT):
         say(f"written to {json_}")
 
 
-def show_comparison(found: Comparison) -> None:
-    """Every metric of every method, and a verdict on the one to rank by."""
+def show_comparison(found: Comparison, drawn: bool = True) -> None:
+    """Every metric of every method in a table, unless it is not wanted, and a verdict on the one to rank by."""
     say(f"{found.manifest}, {found.split}, {found.digest[:19]}…, protocol {found.protocol}: {found.asked:,} samples; "
         f"p from {found.test}")  # fmt: skip
     rows = [
@@ -43,7 +46,8 @@ def show_comparison(found: Comparison) -> None:
         for metric, one in versus.differences.items()
     ]  # fmt: skip
     columns = ["method", "metric", "baseline", "score", "difference", "low", "high", "p", "p (Holm)", "can show"]
-    table(f"Against {found.baseline}", columns, rows)
+    if drawn:
+        table(f"Against {found.baseline}", columns, rows)
     for versus in found.methods:
         one, p = versus.differences[found.by], versus.holm[found.by]
         said = "is better than" if one.difference > 0 else "is worse than"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from activity_bench.cli.show import say, table, width
+from activity_bench.cli.show import as_json, json_flag, say, table, width
 
 if TYPE_CHECKING:
     from activity_bench.workflow.rank import Leaderboard
@@ -23,6 +23,7 @@ LEAST_WIDTH, SCORE_WIDTH = 62, 7  # characters: of rank, method, split, interval
 @click.option("--by", help="Metric to rank by. [the report's first]")
 @click.option("--runs", is_flag=True, help="One row for all runs that differ in their seeds alone: mean and spread.")
 @click.option("--published/--no-published", default=True, show_default=True, help="Show the papers' rows, too.")
+@json_flag
 def leaderboard(
     reports: tuple[Path, ...], csv: Path | None, markdown: Path | None, latex: Path | None, by: str | None, runs: bool,
     published: bool,
@@ -42,9 +43,13 @@ def leaderboard(
 
 
 def show_leaderboard(board: Leaderboard, title: str = "Leaderboard") -> None:
-    """The table: all of it when piped; on a terminal the scores that fit, those without a threshold first."""
+    """The table: all of it when piped; on a terminal the scores that fit, those without a threshold first. In JSON it
+    has the columns of the CSV."""
     from activity_bench.workflow.rank import NOTE, presented
 
+    if as_json():
+        table(title, board.columns, [[row.get(column) for column in board.columns] for row in board.rows])
+        return
     metrics, room = board.metrics, width()
     if room is not None:
         fitting = max(1, (room - LEAST_WIDTH) // SCORE_WIDTH)

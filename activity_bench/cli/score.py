@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from activity_bench.cli.show import number, say, table
+from activity_bench import catalog
+from activity_bench.cli.show import STDOUT, names_of, number, say, table
 
 if TYPE_CHECKING:
     from activity_bench.workflow.score import Report
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 @click.argument("predictions", type=click.Path(path_type=Path))
 @click.option("--manifest", type=click.Path(path_type=Path), required=True, help="Folder of the manifest.")
 @click.option("--split", required=True, help="Split that was answered, test for one.")
-@click.option("--json", "json_", type=click.Path(path_type=Path), help="Write the report here.")
-@click.option("--protocol", help="Rules to score by; `activity-bench list protocols` names them.")
+@click.option("--json", "json_", type=click.Path(path_type=Path), help="Write the report here; - is standard output.")
+@click.option(
+    "--protocol",
+    shell_complete=names_of(catalog.PROTOCOLS),
+    help="Rules to score by; `activity-bench list protocols` names them.",
+)
 @click.option("--ties", type=click.Choice(["stable", "official"]), help="Order of equal scores. [the protocol's]")
 @click.option("--tiou", help="Thresholds of detection instead of the protocol's: 0.3,0.5 or 0.3:0.7:0.1.")
 @click.option("--format", "format_", help="Format of PREDICTIONS, where the file does not show it.")
@@ -46,6 +51,9 @@ def score(
         predictions, manifest, split, protocol=protocol, ties=ties, tiou=tiou, format_=format_, intervals=intervals,
         diagnosis=diagnosis, seed=seed, json=json_,
     )  # fmt: skip
+    if json_ == STDOUT:
+        say_report(report)
+        return
     show_report(report, by_label)
     for title, groups in report.diagnosis.items():
         if title.startswith("by_"):
@@ -63,6 +71,21 @@ def show_groups(title: str, groups: Mapping[str, Mapping[str, Any]]) -> None:
 
 def show_report(report: Report, by_label: bool = False) -> None:
     """The header that says what was asked, and the scores."""
+    say_report(report)
+    asked, rows = report.manifest, []
+    for name, value in report.metrics.items():
+        low, high = report.intervals.get(name, (None, None))
+        rows.append([name, value, low, high, *(part["metrics"][name] for part in report.by_part.values())])
+    table(f"{asked.name}, {asked.split}", ["metric", "score", "low", "high", *report.by_part], rows)
+    if by_label:
+        names = list(report.metrics)
+        rows = [[label, group["asked"], *(group["metrics"][name] for name in names)]
+                for label, group in report.by_label.items()]  # fmt: skip
+        table("By class", ["class", "asked", *names], rows)
+
+
+def say_report(report: Report) -> None:
+    """What was asked, by which rules, and what looks wrong: to stderr."""
     asked = report.manifest
     say(f"{asked.name} {asked.version}, {asked.split}, {asked.digest[:19]}…, protocol {report.protocol}: "
         f"{report.answered:,} of {report.asked:,} answered")  # fmt: skip
@@ -70,14 +93,3 @@ def show_report(report: Report, by_label: bool = False) -> None:
         say(f"{count:,} x {what}")
     for warning in report.warnings:
         say(f"warning: {warning}")
-    rows = []
-    for name, value in report.metrics.items():
-        low, high = report.intervals.get(name, (None, None))
-        parts = [number(part["metrics"][name]) for part in report.by_part.values()]
-        rows.append([name, number(value), number(low), number(high), *parts])
-    table(f"{asked.name}, {asked.split}", ["metric", "score", "low", "high", *report.by_part], rows)
-    if by_label:
-        names = list(report.metrics)
-        rows = [[label, group["asked"], *(number(group["metrics"][name]) for name in names)]
-                for label, group in report.by_label.items()]  # fmt: skip
-        table("By class", ["class", "asked", *names], rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from activity_bench.cli.clips import clips
-from activity_bench.cli.show import number, progress, say, table
+from activity_bench.cli.show import as_json, json_flag, progress, say, table
 
 OUT = click.Path(path_type=Path)
 PAIRS = click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the world (dim, …).")
@@ -85,6 +85,7 @@ def words(manifest: Path, out: Path, seed: int, pairs: tuple[str, ...], force: b
 @simulate.command()
 @SEED
 @PAIRS
+@json_flag
 def properties(seed: int, pairs: tuple[str, ...]) -> None:
     """Measure what each knob of the world sets, as it stands and at 0, and how far all other properties move.
 
@@ -97,7 +98,8 @@ def properties(seed: int, pairs: tuple[str, ...]) -> None:
     lines = simulate_properties({"seed": seed, **settings(pairs)})
     columns = ("knob", "property", "stated", "measured", "stated at 0", "measured at 0", "others move by at most")
     table("Properties (simulated world)", columns, [
-        (m.knob, m.text, *(f"{value:.2f}" for value in (m.stated, m.found, m.stated_off, m.found_off, m.others)))
+        (m.knob, m.text, *(value if as_json() else f"{value:.2f}" for value in (
+            m.stated, m.found, m.stated_off, m.found_off, m.others)))
         for m in lines
     ])  # fmt: skip
 
@@ -115,6 +117,7 @@ def properties(seed: int, pairs: tuple[str, ...]) -> None:
 @SEED
 @PAIRS
 @click.option("--method-set", "given", multiple=True, metavar="KEY=VALUE", help="An option of the method.")
+@json_flag
 def calibrate(
     method: str, manifest: Path, metric: str, aim: float, parameter: str, low: float, high: float, split: str,
     steps: int, seed: int, pairs: tuple[str, ...], given: tuple[str, ...],
@@ -133,7 +136,8 @@ def calibrate(
     )  # fmt: skip
     names = list(found.best.metrics)
     table(f"{method} in simulated worlds", [parameter, *names], [
-        (f"{each.value:.6g}", *(number(each.metrics[name]) for name in names)) for each in found.tried
+        (each.value if as_json() else f"{each.value:.6g}", *(each.metrics[name] for name in names))
+        for each in found.tried
     ])  # fmt: skip
     say(f"{parameter} {found.best.value:.6g}: {metric} {found.best.metrics[metric]:.4f}, aimed at {aim:g}")
 

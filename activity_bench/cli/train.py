@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from activity_bench.cli.show import number, say, table
+from activity_bench import catalog
+from activity_bench.cli.show import json_flag, names_of, say, table
 
 if TYPE_CHECKING:
     from activity_bench.workflow.train import Progress
@@ -18,7 +19,7 @@ MINUTE = 60.0
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=names_of(catalog.METHODS))
 @click.option("--manifest", type=click.Path(path_type=Path), required=True, help="Folder of the manifest.")
 @click.option("--features", type=click.Path(path_type=Path), required=True, help="Feature store.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
@@ -31,11 +32,15 @@ MINUTE = 60.0
 @click.option("--compile", "compiled", is_flag=True, help="Compile the network: --set compile=true.")
 @click.option("--select-on", default="val", show_default=True, help="Where the best weights are looked for. test: said "
               "in every report, since such a score is not comparable.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Look at everything, make the first steps, and say what all "
+              "of it takes.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run that is in the folder.")
 @click.option("--force", is_flag=True, help="Replace a run that is there.")
+@json_flag
 def train(
     model: str, manifest: Path, features: Path, out: Path, seed: int, pairs: tuple[str, ...], config: Path | None,
-    runs: int, device: str | None, precision: str | None, compiled: bool, select_on: str, resume: bool, force: bool,
+    runs: int, device: str | None, precision: str | None, compiled: bool, select_on: str, dry_run: bool, resume: bool,
+    force: bool,
 ) -> None:  # fmt: skip
     """Train MODEL on the training split and keep the weights that are best on val.
 
@@ -54,17 +59,36 @@ def train(
     options |= settings(pairs) | {name: value for name, value in flags.items() if value is not None}
     more: dict[str, Any] = {"features": features, "seed": seed, "options": options, "select_on": select_on,
                             "resume": resume, "force": force, "watch": Bar(model)}  # fmt: skip
+    if dry_run:
+        show_footprint(model, manifest, None, out, features=features, seed=seed, options=options, select_on=select_on)
+        return
     if select_on == "test":
         say("warning: weights selected on the test split; every report of them says so")
     done = [verb(model, manifest, out, **more)] if runs == 1 else train_several(runs, model, manifest, out, **more)
     if not done[0].writes:
         return  # another process talks
-    rows = [[str(t.folder), t.seed, t.fitted["steps"], t.fitted["selected_step"], number(t.fitted["val_mIoU"]),
-             f"{t.fitted['seconds']:.1f}"] for t in done]  # fmt: skip
+    rows = [[str(t.folder), t.seed, *(t.fitted[key] for key in ("steps", "selected_step", "val_mIoU", "seconds"))]
+            for t in done]  # fmt: skip
     table(f"{model}, trained", ["run", "seed", "steps", "selected", "val mIoU", "seconds"], rows)
     found = [t.fitted["val_mIoU"] for t in done if t.fitted["val_mIoU"] is not None]
     if len(found) > 1:
         say(f"val mIoU over {len(found)} seeds: {statistics.mean(found):.4f}, sd {statistics.stdev(found):.4f}")
+
+
+def show_footprint(name: str, manifest: Path, split: str | None, out: Path, **more: Any) -> None:
+    """What a run will take: a row a kind of work."""
+    from activity_bench.workflow.footprint import footprint
+
+    found = footprint(name, manifest, split, out, **more)
+    for note in found.notes:
+        say(note)
+    rows = [[cost.what, cost.count, cost.seconds, cost.disk] for cost in found.costs]
+    whole = ["all", None, sum(cost.seconds for cost in found.costs), sum(cost.disk for cost in found.costs)]
+    table(f"{name}, not run", ["work", "count", "seconds", "bytes"], [*rows, whole])
+    held = f"; this process has held {found.memory / 2**20:,.0f} MB at most" if found.memory else ""
+    say(f"nothing was written: {found.free / 2**30:,.1f} GB are free where {out} would be{held}")
+    if out.exists():
+        say(f"warning: {out} exists")
 
 
 class Bar:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import groupby, islice
 from operator import itemgetter
@@ -92,6 +92,16 @@ class Manifest:
     vocabularies: Mapping[str, list[str]]
     tree: Mapping[str, list[str]]
     partial: bool
+    limit: int | None = None  # lines of a split that are read
+
+    def first(self, count: int | None, split: str) -> Manifest:
+        """Only the first `count` lines of each split: partial, where that leaves anything out of `split`."""
+        self.path(split)
+        if count is None or count >= self.splits[split].samples:
+            return self
+        if count < 1:
+            raise InputError("not a number of samples", field="--limit", found=count, expected="1 or more")
+        return replace(self, limit=count, partial=True)
 
     def path(self, split: str) -> Path:
         """The file of a split; a near miss where there is none."""
@@ -113,11 +123,15 @@ class Manifest:
         path, info = self.path(split), self.splits[split]
         if not path.is_file():
             raise InputError("this manifest lacks a file it names", file=path, hint="Build it again.")
-        hasher, count = sha256(), 0
+        hasher, count, left = sha256(), 0, info.samples if self.limit is None else self.limit
         try:
             for block in lines.read(path, decoder, (hasher,)):
                 count += len(block.items)
-                yield block
+                if len(block.items) > left and self.limit is not None:
+                    block = replace(block, items=block.items[:left])
+                left -= len(block.items)
+                if block.items:
+                    yield block
         except InputError:
             self.verify(split)  # a changed file explains a line that fails
             raise
@@ -146,6 +160,8 @@ _SAMPLE = msgspec.json.Decoder(Sample)
 def load(folder: Path | str) -> Manifest:
     """Open a manifest folder."""
     folder = Path(folder)
+    if folder.suffix in (".h5", ".hdf5") and folder.is_file():
+        raise InputError("these are features, and a manifest is wanted", file=folder)
     path = folder / MARKER
     if folder.is_file() and folder.name == MARKER:
         folder, path = folder.parent, folder
@@ -254,7 +270,7 @@ def write(
             page["partial"] = coverage.partial
         page["seal"] = _seal(page)
         (draft / MARKER).write_bytes(canonical.page(page))
-        (draft / "DATASHEET.md").write_text(datasheet(page), encoding="utf-8")
+        (draft / "DATASHEET.md").write_bytes(canonical.text(datasheet(page)))
     return load(folder)
 
 

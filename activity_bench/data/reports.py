@@ -12,7 +12,9 @@ Rows are arrays beside the report, `NAME.rows.npz` for `NAME.json`, stored witho
 from __future__ import annotations
 
 import io
+import json
 import os
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -30,6 +32,7 @@ from activity_bench.data.disk import atomic, read_bytes
 from activity_bench.errors import InputError
 
 FORMAT = 1
+STDOUT = Path("-")
 RESERVED = frozenset((
     "rank", "method", "benchmark", "version", "split", "manifest", "asked", "answered", "features", "source", "date",
     "runs", "tied", "protocol",
@@ -40,7 +43,10 @@ MAX_ROWS = 1 << 31  # bytes of the rows of a report
 
 MAX_CLASSES = 1 << 20
 ROUNDING = 1e-9  # by which an interval of an older version may pass 0 or 1
-UNREADABLE = (ValueError, TypeError, EOFError, OSError, SyntaxError, TokenError, RuntimeError, zipfile.BadZipFile)
+UNREADABLE = (
+    ValueError, TypeError, ArithmeticError, EOFError, OSError, SyntaxError, TokenError, RuntimeError,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 Rows = Mapping[str, NDArray[Any]]
 
@@ -108,6 +114,8 @@ def write_report(path: Path, report: Report, rows: Rows | None = None) -> None:
 
     A device or a pipe has no place beside it, and gets the report without rows.
     """
+    if path == STDOUT:
+        rows = None
     _only_over(path, read_report, "a report")
     if rows is None or (path.exists() and not path.is_file()):
         write_page(path, report)
@@ -137,7 +145,7 @@ class _Comparison(msgspec.Struct):
 
 def _only_over(path: Path, read: Callable[[Path], object], what: str) -> None:
     """An error if there is a file under that name that `read` refuses."""
-    if path.is_file() and path.stat().st_size:
+    if path != STDOUT and path.is_file() and path.stat().st_size:
         try:
             read(path)
         except InputError:
@@ -146,7 +154,10 @@ def _only_over(path: Path, read: Callable[[Path], object], what: str) -> None:
 
 
 def write_page(path: Path, value: Any) -> None:
-    """A JSON file that a person may read, whole or not at all."""
+    """A JSON file that a person may read, whole or not at all; `-` is standard output."""
+    if path == STDOUT:
+        sys.stdout.write(json.dumps(msgspec.to_builtins(value), sort_keys=True, indent=1, allow_nan=False) + "\n")
+        return
     with atomic(path) as stream:
         stream.write(canonical.page(msgspec.to_builtins(value)))
 

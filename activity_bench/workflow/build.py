@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from activity_bench import __version__, catalog
@@ -31,13 +32,15 @@ def build_dataset(
     tables: Mapping[str, Path] | None = None,
     available: Path | None = None,
     share: Mapping[str, float] | None = None,
+    limit: int | None = None,
     force: bool = False,
 ) -> manifest.Manifest:
     """Build the benchmark `name` and freeze it in the folder `out`.
 
     `format_` names the annotations' format where the file does not show it; `tables` are the builder's own files.
     With `available` (a folder of videos, a feature store or a list of ids) the manifest has the samples that those
-    videos can ask, and is marked partial where any is missing. `share` (split -> 0 to 1) leaves out videos by hash.
+    videos can ask, and is marked partial where any is missing. `share` (split -> 0 to 1) leaves out videos by hash,
+    and `limit` all samples of a split but the first.
 
     >>> build_dataset("relocalization", [Path("activity_net.v1-3.min.json")], Path("out"), options={"seed": 1})
     """
@@ -55,8 +58,17 @@ def build_dataset(
     coverage = None if available is None else Coverage(coverages.available(Path(available)))
     if share:
         coverage = coverages.Share(share)
+    if limit is not None:
+        coverage = coverages.First(limit, coverage)
     with no_gc():
         return _build(name, builder, annotations, Path(out), protocol, format_, chosen, tables or {}, coverage, force)
+
+
+def rehearse(name: str, annotations: Sequence[Path | str] | Path | str, **more: Any) -> tuple[manifest.Manifest, int]:
+    """What `build_dataset` would make, and the bytes of it: built where temporary files lie, and gone."""
+    with TemporaryDirectory() as folder:
+        made = build_dataset(name, annotations, Path(folder) / "manifest", **more)
+        return made, sum(path.stat().st_size for path in made.folder.iterdir())
 
 
 def _build(

@@ -97,3 +97,21 @@ class Share(Coverage):
         """The video, where it is not drawn."""
         video = sample.video.id
         return set() if chance.number(0, video, "share of the videos") < self.shares.get(split, 1.0) else {video}
+
+
+class First(Coverage):
+    """The first samples of each split, of those that some other account lets pass."""
+
+    def __init__(self, count: int, of: Coverage | None) -> None:
+        super().__init__(of.videos if of else frozenset())
+        if count < 1:
+            raise InputError("not a number of samples", field="--limit", found=count, expected="1 or more")
+        self.count, self.of = count, of
+        self.passed: Counter[str] = Counter()
+
+    def absent(self, split: str, sample: Sample) -> set[str]:
+        """What the other account misses, or the sample's video where the split has had its samples."""
+        if self.of and (missed := self.of.absent(split, sample)):
+            return missed
+        self.passed[split] += 1
+        return {sample.video.id} if self.passed[split] > self.count else set()

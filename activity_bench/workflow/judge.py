@@ -125,14 +125,7 @@ def _kinds(truth: Moments) -> dict[str, Any]:
 
 
 def _detections(truth: Instances, answers: Answers, rules: DetectionProtocol, wanted: Wanted) -> Verdict:
-    assert answers.label is not None
-    asked = Truths(
-        len(truth.ids), len(truth.labels), truth.target_sample, truth.target_label, truth.target_start,
-        truth.target_end, truth.ignore_sample, truth.ignore_start, truth.ignore_end,
-    )  # fmt: skip
-    ranked = detection.rank(
-        asked, Detections(answers.sample, answers.label, answers.start, answers.end, answers.score), rules
-    )
+    ranked = ranked_by(truth, answers, rules)
     if not len(ranked.truths.label):
         raise InputError(f"no target is left that {rules.name} counts: it drops short ones", field="targets",
                          found=f"0 of {len(truth.target_label)}")  # fmt: skip
@@ -144,6 +137,17 @@ def _detections(truth: Instances, answers: Answers, rules: DetectionProtocol, wa
         diagnosis.of_detection(ranked, rules, truth.window_start, truth.window_end) if wanted.diagnosis else {},
         _rows(ranked) if wanted.rows else {},
     )
+
+
+def ranked_by(truth: Instances, answers: Answers, rules: DetectionProtocol) -> Ranked:
+    """The detections that a protocol looks at, best first, beside the instances that it counts."""
+    assert answers.label is not None
+    asked = Truths(
+        len(truth.ids), len(truth.labels), truth.target_sample, truth.target_label, truth.target_start,
+        truth.target_end, truth.ignore_sample, truth.ignore_start, truth.ignore_end,
+    )  # fmt: skip
+    found = Detections(answers.sample, answers.label, answers.start, answers.end, answers.score)
+    return detection.rank(asked, found, rules)
 
 
 def _by_part(truth: Instances, ranked: Ranked, rules: DetectionProtocol) -> dict[str, Any]:
@@ -170,7 +174,7 @@ def _rows(ranked: Ranked) -> dict[str, NDArray[Any]]:
     }  # fmt: skip
 
 
-def suspicions(truth: Truth, answers: Answers, metrics: Mapping[str, float]) -> list[str]:
+def suspicions(answers: Answers, metrics: Mapping[str, float]) -> list[str]:
     """What is legal and looks wrong all the same."""
     found = []
     several = np.bincount(answers.sample[answers.sample >= 0], minlength=1).max(initial=0) > 1

@@ -203,14 +203,17 @@ def _mark_ties(entries: Sequence[_Entry], by: str) -> None:
         ranked = sorted((e for e in entries if e.group == group and e.rank is not None), key=lambda e: e.rank or 0)
         best, *others = ranked
         best.tied = "yes"
-        paired = [entry for entry in others if _pair(best, entry, by)]
+        paired, differences = [], []
+        for entry in others:
+            if _pair(best, entry, by):
+                paired.append(entry)
+                differences.append(best.samples[0][by] - entry.samples[0][by])  # type: ignore[index]
+            vars(entry).pop("samples", None)  # rows of thousands of reports are not held at once
         if paired and best.samples:
-            columns, videos = best.samples
-            differences = [columns[by] - e.samples[0][by] for e in paired if e.samples]
-            adjusted = holm(sign_flips(np.stack(differences, axis=1), videos).tolist())
+            adjusted = holm(sign_flips(np.stack(differences, axis=1), best.samples[1]).tolist())
             for entry, p in zip(paired, adjusted, strict=True):
                 entry.tied, entry.tied_by = "yes" if p >= TIED else "no", "paired"
-        for entry in (entry for entry in others if entry not in paired):
+        for entry in (entry for entry in others if entry.tied is None):
             known = [(*e.interval(by), e.score(by)) for e in (best, entry)]
             if not any(value is None for one in known for value in one):
                 entry.tied, entry.tied_by = "yes" if overlap(*known) else "no", "intervals"  # type: ignore[arg-type]

@@ -57,6 +57,7 @@ def run_method(
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
     select_on: str = "val",
+    limit: int | None = None,
     force: bool = False,
     progress: Progress = silent,
     watch: Watch | None = None,
@@ -64,42 +65,65 @@ def run_method(
     """Run a method of the catalog on a split; predictions, report and run.json appear in `out` together.
 
     A method that is trained is fitted in memory; `train` and `predict` keep its weights. `select_on` is where such a
-    method looks for its best weights: whoever names test has it said in the report.
+    method looks for its best weights: whoever names test has it said in the report. `limit` asks the first questions
+    alone, to see whether all works: the report is partial, and has no rank.
 
     >>> run_method("statistical-prior", "manifest", "test", "run").fitted["start"]
     """
+    ready = prepare(name, manifest, split, features, seed, options or {}, select_on, limit)
+    method, asked, training = ready.method, ready.asked, ready.training
+    header = {"method": ready.described, "manifest": {"name": asked.name, "split": split, "digest": asked.digest}}
+    with atomic_folder(Path(out), force=force, marker=MARKER, ours=OURS) as draft:
+        train, val = learnable(asked, "train"), learnable(asked, select_on)
+        fitted = method.fit(train, val, watch=watch) if training else method.fit(train, val)
+        questions = shown(ready.samples, method.sees_answers)
+        watched = progress(questions, len(ready.samples), f"{name} on {split}")
+        with (draft / "predictions.jsonl").open("wb") as stream:
+            predicted.write(stream, method.predict(watched), header)
+        report = score(draft / "predictions.jsonl", asked.folder, split, seed=seed, json=draft / "report.json",
+                       limit=limit)  # fmt: skip
+        about = {"name": asked.name, "version": asked.version, "split": split, "digest": asked.digest}
+        write_page(draft / MARKER, record(method, ready.described, about) | {"fitted": fitted})
+    return Run(Path(out), fitted, report, method.features is not None)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A method before its first step, looked at, and what it is to be asked."""
+
+    method: Any
+    training: TrainOptions | None
+    asked: manifests.Manifest
+    samples: Sequence[Sample]
+    described: dict[str, Any]
+
+
+def prepare(
+    name: str, manifest: Path | str, split: str, features: Path | str | None, seed: int, options: Mapping[str, Any],
+    select_on: str, limit: int | None = None,
+) -> Ready:  # fmt: skip
+    """All that can be seen to be wrong with a run before it works."""
     method_class = load_method(name)
     check_seed(seed)
-    chosen, training = choose(method_class, options or {}, name)
+    chosen, training = choose(method_class, options, name)
     asked = open_manifest(manifest, name, method_class)
-    asked.path(split)  # a wrong split is named before any work
+    some = asked.first(limit, split)  # a wrong split is named before any work
     provider = features_for(name, method_class, features, asked.folder)
     method = made(method_class, chosen, seed, provider, training, asked)
     if training and method.processes.count > 1:
         raise InputError("run-baseline runs in one process", hint="Under torchrun: train, then predict.")
+    questions = some.samples(split)
     if training:
-        method.check_questions(asked.samples(split))  # what the features lack is named before they are learnt from
+        method.check_questions(questions)  # what the features lack is named before they are learnt from
     described = describe(name, method, training, select_on)
-    header = {"method": described, "manifest": {"name": asked.name, "split": split, "digest": asked.digest}}
-    with atomic_folder(Path(out), force=force, marker=MARKER, ours=OURS) as draft:
-        train, val = learnable(asked, "train"), learnable(asked, select_on)
-        fitted = method.fit(train, val, watch=watch) if training else method.fit(train, val)
-        samples = asked.samples(split)
-        questions = shown(samples, method_class.sees_answers)
-        watched = progress(questions, len(samples), f"{name} on {split}")
-        with (draft / "predictions.jsonl").open("wb") as stream:
-            predicted.write(stream, method.predict(watched), header)
-        report = score(draft / "predictions.jsonl", asked.folder, split, seed=seed, json=draft / "report.json")
-        about = {"name": asked.name, "version": asked.version, "split": split, "digest": asked.digest}
-        write_page(draft / MARKER, record(method, described, about) | {"fitted": fitted})
-    return Run(Path(out), fitted, report, provider is not None)
+    return Ready(method, training, asked, questions, described)
 
 
 # ---- what run-baseline, train and predict share ---------------------------------------------------------------------
 
 
 def load_method(name: str) -> type[Method]:
-    """A method of the catalog."""
+    """A method of the catalog, or of another package by its entry point."""
     with installed(name):
         found: type[Method] = catalog.load("method", catalog.METHODS, name)
     return found
@@ -175,6 +199,8 @@ def describe(name: str, method: Method, training: TrainOptions | None, select_on
     """What a run says of its method, in run.json, in the header of its predictions, and so in every report."""
     described = {"name": name, "options": asdict(method.options), "seed": method.seed,
                  "features": method.features and method.features.digest}  # fmt: skip
+    if package := catalog.package_of(name):
+        described["package"] = package
     if training is None:
         return described
     if select_on not in ("val", "test"):

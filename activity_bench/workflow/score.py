@@ -42,16 +42,17 @@ def score(
     diagnosis: bool = False,
     seed: int = 0,
     json: Path | str | None = None,
+    limit: int | None = None,
 ) -> Report:
     """Score a file of predictions against a split of a manifest; with `json` the report and its rows are written.
 
     `tiou` is a list (0.3,0.5) or a range (0.3:0.7:0.1) of thresholds, for detection. Intervals are made for moments,
-    and for detection on request.
+    and for detection on request. `limit` scores the first samples alone, in a report without rank.
 
     >>> score("run/predictions.jsonl", "manifest", "test").metrics["mIoU"]
     """
     check_seed(seed)
-    asked = manifests.load(Path(manifest))
+    asked = manifests.load(Path(manifest)).first(limit, split)
     rules = rules_of(asked, protocol, ties, tiou)
     wanted = Wanted(asked.task == "moment" if intervals is None else intervals, diagnosis, json is not None, seed)
     with no_gc():
@@ -147,7 +148,9 @@ def _report(
     verdict = judge(truth, answers, rules, wanted)
     answered = int(np.count_nonzero(np.bincount(answers.sample[answers.sample >= 0], minlength=len(truth.ids))))
     warnings = []
-    if asked.partial:
+    if asked.limit is not None:
+        warnings.append(f"the first {asked.limit:,} samples alone: these scores have no rank")
+    elif asked.partial:
         warnings.append("a partial manifest: these scores are not ranked beside those of the whole one")
     if answers.header.method.get("selected_on") == "test":
         warnings.append("the weights were selected on the test split: this score is not comparable")
@@ -168,7 +171,7 @@ def _report(
         diagnosis=dict(verdict.diagnosis),
         counts=answers.counts,
         features=_features(answers.header.method),
-        warnings=[*warnings, *suspicions(truth, answers, verdict.metrics)],
+        warnings=[*warnings, *suspicions(answers, verdict.metrics)],
         created=now(),
     )
     return report, verdict

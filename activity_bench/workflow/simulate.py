@@ -14,6 +14,7 @@ from activity_bench.data import shipped
 from activity_bench.data.disk import atomic, atomic_folder, draft_of, move_in
 from activity_bench.data.embeddings import read_words
 from activity_bench.data.features import FeatureStore, Provider, open_features, write_store
+from activity_bench.data.features.hdf5 import write_faults
 from activity_bench.data.features.images import add_images
 from activity_bench.errors import InputError
 from activity_bench.simulation.content import contents
@@ -76,7 +77,8 @@ def simulate_features(
     try:
         write_store(draft, world.attributes, videos)
         watched = progress(frames, len(frames), "simulate images")
-        add_images(draft, (((video, time), world.image(video, time)) for video, time in watched))
+        with write_faults(out):
+            add_images(draft, (((video, time), world.image(video, time)) for video, time in watched))
         move_in(draft, out)
     finally:
         draft.unlink(missing_ok=True)  # gone already if all went well

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -18,8 +23,10 @@ from activity_bench.cli import main, root
 pytestmark = pytest.mark.quick
 
 REPO = Path(__file__).parents[2]
-PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").rglob("*.md"))]
+PLUGIN = REPO / "examples" / "plugin"
+PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md", PLUGIN / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
 SHOWN = re.compile(r"(?:^|`)(activity-bench [a-z][^`\n#]*)", re.MULTILINE)
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"\b[A-Z]{4,}\b|…")  # `activity-bench inspect MANIFEST` names a kind of thing
 
 
@@ -62,9 +69,22 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "result.json").write_text(answers, encoding="utf-8")
     assert main(["build-dataset", "detection", "--annotations", str(folder / "truth.json"),
                  "--out", str(folder / "truth")]) == 0  # fmt: skip
+    _plugin(folder / "site")
     for name, method in (("run", "statistical-prior"), ("run-a", "random"), ("run-b", "full-window")):
         shutil.copytree(demo / "runs" / method, folder / name)
     return folder
+
+
+def _plugin(site: Path) -> None:
+    """The example of a plug-in as pip would leave it."""
+    shutil.copytree(PLUGIN / "my_methods", site / "my_methods")
+    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    metadata = site / f"my_methods-{project['version']}.dist-info"
+    metadata.mkdir()
+    said = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (metadata / "METADATA").write_text(said, encoding="utf-8")
+    lines = [f"{name} = {where}" for name, where in project["entry-points"][catalog.GROUP].items()]
+    (metadata / "entry_points.txt").write_text("\n".join([f"[{catalog.GROUP}]", *lines]), encoding="utf-8")
 
 
 def _image_and_class_queries(folder: Path) -> None:
@@ -107,6 +127,7 @@ def test_example_runs(command: str, stage: Path, tmp_path: Path, monkeypatch: py
     if words[0] == "demo":
         shutil.rmtree(folder / "demo-out")
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(stage / "site"))  # what `pip install ./examples/plugin` does
     assert main(words) == 0
 
 
@@ -116,3 +137,91 @@ def test_every_command_has_an_example(name: str) -> None:
     command = root.get_command(context, name)
     assert command is not None
     assert any(f"activity-bench {name}" in text for text in _helps(command, context))
+
+
+def transcripts(page: Path) -> list[tuple[str, list[str]]]:
+    """The commands after a `$` in a page's console blocks, each with the lines that are shown under it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in "".join(CONSOLE.findall(page.read_text(encoding="utf-8"))).splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        elif line:
+            found[-1][1].append(line)
+    return found
+
+
+WITH_TRANSCRIPTS = [page for page in PAGES if transcripts(page)]
+
+
+@pytest.mark.parametrize("page", WITH_TRANSCRIPTS, ids=lambda page: page.stem)
+def test_a_transcript_says_what_is_shown(
+    page: Path, stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, invoke: Any
+) -> None:
+    """Run in order, in one folder. A shown line is a line of the output, or its beginning where it ends in `…`."""
+    folder = tmp_path / "here"
+    shutil.copytree(stage, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(stage / "site"))
+    for command, shown in transcripts(page):
+        if not command.startswith("activity-bench "):
+            subprocess.run(command, shell=True, check=True)
+            continue
+        wrong = any(line.startswith("error: ") for line in shown)
+        said = invoke(*shlex.split(command)[1:], code=None)
+        lines = [line.rstrip() for line in (said.out + said.err).splitlines()]
+        assert (said.code != 0) == wrong, said.err
+        for line in shown:
+            start = line.removesuffix("…")
+            assert any(one == line or (start != line and one.startswith(start)) for one in lines), (line, lines)
+
+
+def test_the_pitfalls_are_tried() -> None:
+    assert len(transcripts(REPO / "docs" / "pitfalls.md")) >= 15
+
+
+PYTHON = re.compile(r"^```python\n(>>> .*?)^```$", re.MULTILINE | re.DOTALL)
+WITH_PYTHON = [page for page in PAGES if PYTHON.search(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
+def test_python_says_what_is_shown(
+    page: Path, stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The blocks of a page that have prompts, in order, in one session."""
+    shutil.copytree(stage, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    text = "".join(PYTHON.findall(page.read_text(encoding="utf-8")))
+    found = doctest.DocTestParser().get_doctest(text, {}, page.stem, str(page), 0)
+    assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(found).failed == 0, capsys.readouterr().out
+
+
+# ---- the site -------------------------------------------------------------------------------------------------------
+
+
+def test_the_site_builds(tmp_path: Path) -> None:
+    """Strictly: every page is in the nav, every link and anchor leads somewhere. Nothing in it is fetched."""
+    argv = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    built = subprocess.run(argv, cwd=REPO, capture_output=True, encoding="utf-8", check=False)
+    assert built.returncode == 0, built.stderr
+    pages = {page.relative_to(tmp_path / "site").with_suffix(".md") for page in (tmp_path / "site").rglob("*.html")}
+    assert pages - {Path("404.md")} == {page.relative_to(REPO / "docs") for page in (REPO / "docs").rglob("*.md")}
+    fetched = re.compile(r"<(?:script|link|img)[^>]*(?:src|href)=\"https?:", re.IGNORECASE)
+    assert not [page for page in (tmp_path / "site").rglob("*.html") if fetched.search(page.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "examples/plugin/README.md"])
+def test_links_beside_the_site_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", (REPO / page).read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not ((REPO / page).parent / link).exists()] == []
+
+
+def test_what_is_shown_of_the_example_is_the_example() -> None:
+    """The entry points in its README are those of its pyproject.toml, and its commands name its methods."""
+    text = (PLUGIN / "README.md").read_text(encoding="utf-8")
+    methods = tomllib.loads((PLUGIN / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    (shown_table,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert tomllib.loads(shown_table)["project"]["entry-points"] == methods
+    guide = (REPO / "docs" / "bring-your-own-method.md").read_text(encoding="utf-8")
+    for name in methods["activity_bench.methods"]:
+        assert f" {name} --manifest" in text and f" {name} --manifest" in guide

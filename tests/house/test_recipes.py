@@ -28,7 +28,7 @@ def test_a_benchmark_is_whole(name: str) -> None:
     page = (ROOT / "docs" / "benchmarks" / f"{name}.md").read_text(encoding="utf-8")
     assert f"activity-bench build-dataset {name}" in page
     assert [row for row in shipped.digests() if row["benchmark"] == name]
-    assert (ROOT / "README.md").read_text(encoding="utf-8").count(f"docs/benchmarks/{name}.md") == 1
+    assert (ROOT / "docs" / "index.md").read_text(encoding="utf-8").count(f"benchmarks/{name}.md") == 1
 
 
 @pytest.mark.parametrize("name", catalog.METHODS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pandas
 import pytest
+
+from activity_bench import __version__
 
 pytestmark = [pytest.mark.check, pytest.mark.xdist_group("wheel")]
 
@@ -70,7 +73,7 @@ def test_the_wheel_holds_what_a_user_needs(dist: Path) -> None:
 
 def test_the_wheel_claims_one_name(dist: Path) -> None:
     wheel, _ = names_in(dist)
-    assert {name.partition("/")[0] for name in wheel} <= {"activity_bench", "activity_bench-0.1.0.dist-info"}
+    assert {name.partition("/")[0] for name in wheel} <= {"activity_bench", f"activity_bench-{__version__}.dist-info"}
 
 
 def test_the_base_install_is_light(outside: tuple[Path, Path]) -> None:
@@ -79,6 +82,31 @@ def test_the_base_install_is_light(outside: tuple[Path, Path]) -> None:
     assert run(programs / "python", "-c", found, cwd=home).strip() == "[]"
     where = run(programs / "python", "-c", "import activity_bench; print(activity_bench.__file__)", cwd=home)
     assert Path(where.strip()).is_relative_to(home)
+
+
+def test_the_command_stands_alone_with_its_version(outside: tuple[Path, Path]) -> None:
+    """As pipx leaves it: called by its path, from anywhere, with nothing activated."""
+    home, programs = outside
+    assert run(programs / "activity-bench", "--version", cwd=home).split()[-1] == __version__
+    stated = "from importlib.metadata import version; print(version('activity-bench'))"
+    assert run(programs / "python", "-c", stated, cwd=home).strip() == __version__
+
+
+def test_a_plugin_beside_the_wheel(outside: tuple[Path, Path]) -> None:
+    """Without torch: the method of numbers works, the network is listed with what it lacks, and so are ours."""
+    home, programs = outside
+    shutil.copytree(ROOT / "examples" / "plugin", home / "plugin")
+    run(programs / "python", "-m", "pip", "install", "--quiet", "--no-deps", "./plugin", cwd=home)
+    listed = run(programs / "activity-bench", "list", "methods", cwd=home)
+    assert "query-length\tmethods\tAn answer in proportion" in listed
+    assert "No module named 'torch'" in next(line for line in listed.splitlines() if line.startswith("row-match\t"))
+    assert "\ncgbm\t" in listed
+    run(programs / "activity-bench", "simulate", "corpus", "--out", "corpus-2", cwd=home)
+    run(programs / "activity-bench", "build-dataset", "relocalization", "--annotations", "corpus-2/activitynet.json",
+        "--out", "manifest-2", cwd=home)  # fmt: skip
+    run(programs / "activity-bench", "run-baseline", "query-length", "--manifest", "manifest-2", "--split", "test",
+        "--out", "mine", cwd=home)  # fmt: skip
+    assert json.loads((home / "mine" / "report.json").read_text())["method"]["package"] == "my-methods 0.1.0"
 
 
 def test_the_whole_way_without_the_extras(outside: tuple[Path, Path]) -> None:

@@ -44,7 +44,7 @@ def card(export: Export, files: Mapping[str, str]) -> str:
     text = [
         f"# {plain(asked.name)}, version {plain(asked.version)}",
         "",
-        *(["**Partial**: some videos were missing when it was built.", ""] if asked.partial else []),
+        *(["**Partial**: it has not all samples of the whole one.", ""] if asked.partial else []),
         f"A {asked.task} benchmark, exported by activity-bench. Digest of the whole manifest: `{_code(asked.digest)}`.",
         "Times are seconds on the clock of the original video; segments are half-open.",
         "",
