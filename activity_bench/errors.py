@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
 SHOWN = 80  # characters of a user's value that a message repeats
+LONGEST = 600  # characters of what is wrong
 
 
 def show(value: object) -> str:
@@ -58,7 +59,8 @@ class BenchError(Exception):
         where = "" if self.file is None else printable(str(self.file))
         where += "" if self.line is None else f":{self.line}"
         parts = [part for part in (where, self.field and printable(self.field)) if part]
-        text = ": ".join([*parts, self.problem])
+        # What a library says may have lines of its own, and a file's text in them.
+        text = ": ".join([*parts, printable(self.problem, LONGEST)])
         if self.found is not ...:
             text += f"; found {show(self.found)}"
         if self.expected is not None:

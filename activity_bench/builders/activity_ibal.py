@@ -256,7 +256,7 @@ class _Images:
 
     def account(self) -> None:
         """What the ledger should say once all are asked."""
-        for distance, count in sorted(self.distances.items()):
+        for distance, count in sorted((+self.distances).items()):  # of those that were asked at all
             self.ledger.note("difficult queries by tree distance", f"{distance}: {count}")
         if self.frames:
             self.ledger.note("query times", f"{self.chosen} from query_frames, {self.middles} in the middle")

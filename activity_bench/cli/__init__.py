@@ -85,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)  # what is left then goes with the process: no collector need look at it
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, _terminated)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # while we were imported
+            signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         result = root.main(args=arguments, prog_name="activity-bench", standalone_mode=False)
         sys.stdout.flush()

@@ -35,7 +35,15 @@ def lines(values: list[Any]) -> bytes:
 
 def page(value: Mapping[str, Any]) -> bytes:
     """A JSON file that a person reads: indented, sorted."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False).encode() + b"\n"
+    return text(json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False)) + b"\n"
+
+
+def text(value: str) -> bytes:
+    """Text that may hold names of files: bytes that the locale lacks are what they are in UTF-8, if they are that."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
 
 
 def digest_of(splits: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import io
 import os
 import shutil
 import stat
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from activity_bench.data.exchange import exchange
 from activity_bench.errors import InputError, WorkError, nearest
 
 if TYPE_CHECKING:
@@ -29,6 +31,17 @@ GZIP_FREE = 1 << 28  # bytes that a gzip file may expand to whatever its ratio
 GZIP_RATIO = 250  # beyond that; JSON lines reach some 10 to 50, a bomb of zeros 1,000
 _DRAFTS: set[Path] = set()  # hidden names that this process may have to remove
 NAME_MAX = 255  # bytes of a file's name, on every common file system
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept from run to run."""
+    try:
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "activity-bench"
+        home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+    except RuntimeError:  # a number that no table of users knows
+        raise InputError("this user has no home", field="cache", hint="Set XDG_CACHE_HOME.") from None
+    return Path(home) / "activity-bench"
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -142,27 +155,30 @@ def _may_replace(path: Path, force: bool, marker: str, ours: Sequence[str] | Non
 
 
 def _swap(draft: Path, path: Path, force: bool) -> None:
-    """Rename `draft` to `path`; what was there is put aside, and back if that fails."""
+    """Rename `draft` to `path`. What was there changes names with it, or is put aside, and back if that fails."""
     if not path.exists() or not force:
         draft.rename(path)  # onto a folder that somebody filled meanwhile: an error
+    elif not exchange(draft, path):  # else what was there has the draft's name, and goes with it
+        old = _beside(path, "old")
+        path.rename(old)
+        try:
+            draft.rename(path)
+        except BaseException:
+            if path.exists():  # another job's, which has just replaced it
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                old.rename(path)
+            raise
         _sync(path.parent)
-        return
-    old = _beside(path, "old")
-    path.rename(old)
-    try:
-        draft.rename(path)
-    except BaseException:
-        old.rename(path)
-        raise
+        shutil.rmtree(old, ignore_errors=True)
     _sync(path.parent)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _beside(path: Path, what: str) -> Path:
     suffix = f".{what}-{os.urandom(4).hex()}"
     room = NAME_MAX - 1 - len(suffix)
     name = os.fsencode(path.name)[:room].decode("utf-8", "ignore")  # a name of full length still has a draft
-    return path.with_name(f".{name}{suffix}")
+    return path.with_name(f".{os.fsdecode(name.encode())}{suffix}")
 
 
 def _real(path: Path) -> Path:

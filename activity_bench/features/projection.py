@@ -201,7 +201,11 @@ def write(projection: Projection, path: Path) -> None:
     """Into a .safetensors file; the same projection gives the same bytes."""
     from safetensors.numpy import save
 
-    arrays = {"mean": projection.mean, "components": projection.components, "variances": projection.variances}
+    arrays: dict[str, NDArray[Any]] = {
+        "mean": projection.mean,
+        "components": projection.components,
+        "variances": projection.variances,
+    }
     page = canonical.line({**asdict(projection.account), "sha256": _sum(arrays, projection.account)}).decode()
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {PAGE: page})
     with disk.atomic(path) as stream:

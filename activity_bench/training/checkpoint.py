@@ -1,6 +1,7 @@
 """What a training leaves in its folder, so that it can be killed at any moment and go on to the same bits.
 
-- `last.safetensors`, `best.safetensors`: weights to predict with (the averaged ones, where they are averaged).
+- `last.safetensors`, `best.safetensors`: weights to predict with (the averaged ones, where they are averaged), with the
+  sha256 of what the file would be without it.
 - `state-STEP.safetensors`: weights, averaged weights and Adam's moments of that step; `state.json` names it, with its
   sha256, and holds the counters. It is written last: whatever a kill leaves behind, the state that it names is whole.
 - `metrics.csv`: a row every few steps.
@@ -29,6 +30,7 @@ from activity_bench.errors import InputError
 FORMAT = 1
 OURS = ("run.json", "state.json", "*.safetensors", "metrics.csv", "nonfinite.json", "tensorboard",
         "predictions.jsonl", "report.json", "classes.json", "round-*", ".*.tmp-*")  # fmt: skip
+SUM = "sha256"  # in the head of a file of weights
 Tensors = Mapping[str, Tensor]
 
 
@@ -73,7 +75,8 @@ class Folder:
 
     def weights(self, name: str, weights: Tensors) -> None:
         """`best` or `last`."""
-        _write(self.path / f"{name}.safetensors", save(_plain(weights)))
+        own = _plain(weights)
+        _write(self.path / f"{name}.safetensors", save(own, {SUM: _sum(own)}))
 
     def state(self) -> tuple[State, dict[str, Tensor]] | None:
         """The latest state and its tensors; None where none was saved yet."""
@@ -122,7 +125,11 @@ def read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
     with whole_file(path), safetensors.safe_open(path, "pt") as file:
         found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         check_shapes(found, wanted, path)
-        return {name: file.get_tensor(name) for name in wanted}
+        weights, noted = {name: file.get_tensor(name) for name in wanted}, (file.metadata() or {}).get(SUM)
+    if noted not in (None, _sum(weights)):  # None: of other hands
+        raise InputError("not the weights that were written: their sha256 differs", file=path, expected=noted,
+                         hint="Train again, or get the file again.")  # fmt: skip
+    return weights
 
 
 @contextmanager
@@ -166,6 +173,10 @@ def restore(optimiser: torch.optim.Optimizer, tensors: Tensors, path: Path) -> N
             state[place] = {name: own[f"adam.{place}.{name}"] for name in like if f"adam.{place}.{name}" in own}
     check_shapes(shapes(own), wanted, path)
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _sum(weights: dict[str, Tensor]) -> str:
+    return sha256(save(weights)).hexdigest()
 
 
 def _plain(tensors: Tensors) -> dict[str, Tensor]:

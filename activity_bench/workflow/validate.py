@@ -80,7 +80,7 @@ def _predictions(
         raise faults.located[0]
     if faults.kinds or answers is None:
         raise FaultyError(path, faults, warnings)
-    answered = _answered(truth, answers)
+    answered = _answered(answers)
     unanswered = len(truth.ids) - answered
     if asked.partial:
         warnings.insert(0, "a partial manifest: its scores are not ranked beside those of the whole one")
@@ -93,7 +93,7 @@ def _predictions(
     ]
 
 
-def _answered(truth: Moments | Instances, answers: Answers) -> int:
+def _answered(answers: Answers) -> int:
     return len(np.unique(answers.sample[answers.sample >= 0]))
 
 
@@ -108,7 +108,7 @@ def _frames(faults: Faults) -> list[str]:
 
 def _suspicious(truth: Moments | Instances, answers: Answers) -> list[str]:
     """What is legal and looks wrong all the same."""
-    warnings = suspicions(truth, answers, {})
+    warnings = suspicions(answers, {})
     count = np.unique(answers.sample[answers.sample >= 0], return_counts=True)[1]
     empty = int(np.count_nonzero(answers.end <= answers.start))
     if empty:

@@ -30,10 +30,11 @@ def read(path: Path) -> Corpus:
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     reader = _Reader(path)
     try:
-        column = _columns(next(rows, []), path)
+        header = next(rows, [])
+        column = _columns(header, path)
         for row in rows:
             if row:
-                reader.take(row, column, rows.line_num)
+                reader.take(row, column, len(header), rows.line_num)
     except csv.Error as error:
         raise InputError(f"not CSV: {error}", file=path, line=rows.line_num) from None
     if not reader.clips:
@@ -46,6 +47,8 @@ def read(path: Path) -> Corpus:
 def _columns(header: list[str], path: Path) -> dict[str, int]:
     column = {name.strip(): place for place, name in enumerate(header)}
     for name in DEMANDED:
+        if [field.strip() for field in header].count(name) > 1:
+            raise InputError("a column that stands twice", file=path, line=1, found=name)
         if name not in column:
             close = nearest(name, column)
             raise InputError(f"no column {name}", file=path, line=1, found=",".join(header),
@@ -65,10 +68,10 @@ class _Reader:
         self.labels: dict[str, str] = {}  # as the file has them -> as we have them
         self.splits: dict[str, str] = {}
 
-    def take(self, row: list[str], column: dict[str, int], line: int) -> None:
-        if len(row) < len(column):
+    def take(self, row: list[str], column: dict[str, int], width: int, line: int) -> None:
+        if len(row) < width:
             raise InputError("a row that is too short", file=self.path, line=line, found=len(row),
-                             expected=f"{len(column)} fields")  # fmt: skip
+                             expected=f"{width} fields")  # fmt: skip
         text, name, start, end, split = [row[column[field]] for field in DEMANDED]
         name = check_id(name.strip(), self.path, f"line {line}: youtube_id")
         subset = self.splits.get(split)

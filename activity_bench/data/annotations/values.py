@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
 
+from activity_bench.data.canonical import complaint
 from activity_bench.errors import InputError
 
 MAX_ID, MAX_LABEL = 255, 500
@@ -67,7 +68,10 @@ def check_repeats(data: bytes, key: bytes, objects: int, file: Path) -> None:
             twice = Counter(names).most_common(1)[0][0]
             raise InputError("a key that stands twice", file=file, field=f"{twice:.80}", found=twice, expected="once")
 
-    json.loads(data, object_pairs_hook=unique)
+    try:
+        json.loads(data, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:  # in what was passed over until now
+        raise complaint(error, file) from None
 
 
 def check_spellings(labels: Iterable[str], file: Path) -> None:

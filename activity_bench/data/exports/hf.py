@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from activity_bench.data import exports
-from activity_bench.data.disk import read_bytes
+from activity_bench.data.disk import GZIP_FREE, GZIP_RATIO, read_bytes
 from activity_bench.data.exports import Export, Format, Imported, card, croissant
 from activity_bench.data.exports.columns import COLUMNS, flat, sample_of
 from activity_bench.errors import InputError
@@ -18,6 +18,8 @@ from activity_bench.types import Sample, Source
 HINT = "pip install 'activity-bench[export]'"
 KINDS = {"text": "string", "number": "float64", "whole": "int64"}
 PARQUET = "application/x-parquet"
+FREE = GZIP_FREE  # bytes that a file may take in memory whatever its size
+BATCH = 1024  # rows
 
 
 def write(export: Export) -> Iterator[tuple[str, bytes]]:
@@ -50,7 +52,7 @@ def read(path: Path, tables: Mapping[str, Any]) -> Imported:
     for split, file in exports.split_files(folder, ".parquet").items():
         content = read_bytes(file)
         try:
-            rows: Sequence[Mapping[str, Any]] = parquet.read_table(io.BytesIO(content)).to_pylist()
+            rows = list(_rows(parquet, content, file))
         except (pyarrow.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"not a parquet file that can be read: {reason:.200}", file=file) from None
@@ -61,6 +63,17 @@ def read(path: Path, tables: Mapping[str, Any]) -> Imported:
         sources.append(Source(file.name, len(content), hashlib.sha256(content).hexdigest()))
     detects = any(sample.query.kind == "classes" for _, sample in samples)
     return exports.built(samples, sources, page, "hf", "detection" if detects else "moment")
+
+
+def _rows(parquet: Any, content: bytes, file: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows, while what they take stays plausible: a text that is repeated takes no room in a file."""
+    taken, most = 0, max(FREE, GZIP_RATIO * len(content))
+    for batch in parquet.ParquetFile(io.BytesIO(content)).iter_batches(batch_size=BATCH):
+        taken += batch.nbytes
+        if taken > most:
+            raise InputError("this parquet file expands beyond belief", file=file,
+                             expected=f"at most {most:,} bytes in memory")  # fmt: skip
+        yield from batch.to_pylist()
 
 
 def _type(pyarrow: Any, kind: str) -> Any:

@@ -206,7 +206,7 @@ def write_faults(file: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         reason = re.search(r"error message = '([^']*)'", str(error))
-        said = reason[1] if reason else str(error).partition("\n")[0]
+        said = reason[1] if reason else getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise WorkError(f"cannot write: {said}", file=file) from error
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from activity_bench.data import canonical, lines
 from activity_bench.data.instances import Instances
 from activity_bench.data.predictions.faults import Faults
-from activity_bench.data.predictions.source import Lines, json_lines, repeated
+from activity_bench.data.predictions.source import UNDECODABLE, Lines, json_lines, repeated
 from activity_bench.data.truth import Ints, Moments, encode
 from activity_bench.errors import InputError, nearest, unknown
 from activity_bench.segments import Floats
@@ -98,6 +98,14 @@ def joined(parts: list[Columns]) -> Columns:
         return np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0, np.int64)
     sample, values, label = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
     return sample, values, label
+
+
+def _keys(text: bytes) -> set[str]:
+    """The keys of a line; none where what the decoder passed over is no JSON."""
+    try:
+        return set(msgspec.json.decode(text, type=dict[str, Any]))
+    except UNDECODABLE:
+        return set()
 
 
 def _header(block: Lines, path: Path, digest: str) -> Header:
@@ -201,7 +209,7 @@ class Reader:
         for field in needed:
             if getattr(row, field) is None:
                 text = block.text.split(b"\n")[where["line"] - block.first_line]
-                close = nearest(field, msgspec.json.decode(text, type=dict[str, Any]).keys() - set(needed))
+                close = nearest(field, _keys(text) - set(needed))
                 return InputError(f"a line without {field}", **where, field=field,
                                   hint=f"Is it {close!r}?" if close else None)  # fmt: skip
         if row.sample not in self.truth.index:
