@@ -24,7 +24,7 @@ check: .venv/.dev
 	$(BIN)/pytest -m "quick or check" $(PARALLEL)
 
 nightly: .venv/.dev
-	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -m nightly || [ $$? -eq 5 ] # 5: there is no nightly test
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m nightly -p tests.faults.summary --reliability docs/reliability.md
 
 bench: .venv/.dev
 	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
