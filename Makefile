@@ -27,7 +27,7 @@ nightly: .venv/.dev
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m nightly -p tests.faults.summary --reliability docs/reliability.md
 
 bench: .venv/.dev
-	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks $(BENCH)
 
 # The pages as a site in build/site, which opens from the disk; `make check` builds it, too, and fails on a broken link.
 docs: .venv/.dev

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from timing import row
 
 CLIPS, ROWS, DIM, CLASSES, CLUSTERS = 17_281, 18, 2048, 400, 500
 STEPS, SOME, PROPOSALS = 8, 2000, 100_000
@@ -114,15 +115,15 @@ def main(counts: Sequence[int] = (SOME, CLIPS)) -> None:
     training = step * Method.defaults.steps
     for count in counts:
         found = run("mined", str(count))
-        print(f"{count:,} clips of {ROWS} rows, {found['threads']} threads: {found['segments']:,} ActionBytes in "
-              f"{min(CLUSTERS, count)} clusters in {found['seconds']:.1f} s, the process at most "
-              f"{found['memory'] / 2**30:.2f} GB (goal: 2 GB)")  # fmt: skip
-    print(f"a step of {Method.defaults.batch} clips takes {1000 * step:.0f} ms, a round's {Method.defaults.steps:,} "
-          f"{training:,.0f} s: mining takes {found['seconds'] / training:.2f} x as long (goal: under 1 x)")  # fmt: skip
+        row(f"mining {count:,} clips of {ROWS} rows, the process's memory", found["memory"] / 2**30, "at most 2 GB",
+            f"{found['segments']:,} ActionBytes in {min(CLUSTERS, count)} clusters",
+            f"{found['seconds']:.1f} s, {found['threads']} threads")  # fmt: skip
+    row(f"mining {counts[-1]:,} clips, time", found["seconds"] / training, "at most 1 x", "the training of its round",
+        f"{Method.defaults.steps:,} steps of {Method.defaults.batch} clips, {1000 * step:.0f} ms each")  # fmt: skip
     for classes in (1, 20):
         times = [suppressed(classes) for _ in range(5)]
-        print(f"{PROPOSALS:,} proposals of {classes} classes: {times[0][1]:,} stay, "
-              f"{statistics.median(seconds for seconds, _ in times):.2f} s (goal: under 1 s)")  # fmt: skip
+        row(f"suppression of {PROPOSALS:,} proposals, {classes} classes", statistics.median(s for s, _ in times),
+            "at most 1 s", f"{times[0][1]:,} stay")  # fmt: skip
 
 
 if __name__ == "__main__":

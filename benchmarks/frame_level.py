@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+from timing import row
 
 from activity_bench.baselines import frame_level
 from activity_bench.baselines.frame_level import UNIT, FrameLevel, Options, best_blocks, distances
@@ -54,7 +55,7 @@ def compare(name, ours, twin, goal):  # type: ignore[no-untyped-def]
     for (_, found), (_, expected) in pairs:
         assert [(block.average, block.first, block.last) for block in found] == expected
     a, b = (statistics.median(column[i][0] for column in pairs) for i in (0, 1))
-    print(f"{name}: {a:.3f} s against {b:.2f} s in plain Python: {b / a:.0f} x (goal: {goal})")
+    row(f"frame-level, {name}", b / a, goal, "plain Python", f"{a:.3f} s and {b:.2f} s")
 
 
 data = os.environ.get("ACTIVITY_BENCH_DATA")
@@ -75,13 +76,15 @@ def report(held, samples):  # type: ignore[no-untyped-def]
     tables = [distances(*pair) for pair in pairs]
     lists = [table.tolist() for table in tables]
     print(f"{len(pairs)} pairs, {sum(map(np.size, tables)):,} cells, {pairs[0][0].shape[1]} numbers a row")
-    compare("search", lambda: best_blocks(tables, 1024), lambda: [plain.searched(table) for table in lists], "20 x")
+    dim, goal = pairs[0][0].shape[1], "at least 20 x"
+    compare(f"search, {dim} numbers a row", lambda: best_blocks(tables, 1024),
+            lambda: [plain.searched(table) for table in lists], goal)  # fmt: skip
     tenth = [[array.astype(float).tolist() for array in pair] for pair in pairs[::10]]
     compare(
-        "distances and search, every tenth pair",
+        f"distances and search, every tenth pair, {dim} numbers a row",
         lambda: best_blocks([distances(*pair) for pair in pairs[::10]], 1024),
         lambda: [from_scratch(*pair) for pair in tenth],
-        "20 x",
+        goal,
     )
     print(f"the method, rows at hand: {timed(lambda: list(FrameLevel(Options(), 0, held).predict(samples)))[0]:.2f} s")
 

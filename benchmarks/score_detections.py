@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas
-from timing import command, compare, python
+from timing import command, compare, python, row
 
 from activity_bench.scoring.detection import Detections, Truths, evaluate, rank
 from activity_bench.scoring.protocols import ACTIVITYNET, PROTOCOLS
@@ -54,8 +54,8 @@ def plain(truths: Truths, found: Detections) -> float:
     rows = zip(
         *(column.tolist() for column in (found.label, found.score, found.sample, found.start, found.end)), strict=True
     )
-    for label, score, *row in rows:
-        by_class.setdefault(label, []).append((score, *row))
+    for label, score, *rest in rows:
+        by_class.setdefault(label, []).append((score, *rest))
     true: dict[tuple[int, int], list[tuple[float, float]]] = {}
     columns = (truths.label, truths.sample, truths.start, truths.end)
     for label, sample, start, end in zip(*(column.tolist() for column in columns), strict=True):
@@ -97,12 +97,12 @@ def with_pandas(truths: Truths, found: Detections) -> float:
         videos = positives.groupby("sample")
         taken = np.full((len(ACTIVITYNET.thresholds), len(positives)), -1)
         hit = np.zeros((len(ACTIVITYNET.thresholds), len(ranking)))
-        for place, row in ranking.iterrows():
+        for place, answer in ranking.iterrows():
             try:
-                mine = videos.get_group(row["sample"]).reset_index()
+                mine = videos.get_group(answer["sample"]).reset_index()
             except KeyError:
                 continue
-            (start, end), segments = row[["start", "end"]].to_numpy(), mine[["start", "end"]].to_numpy()
+            (start, end), segments = answer[["start", "end"]].to_numpy(), mine[["start", "end"]].to_numpy()
             shared = (np.minimum(end, segments[:, 1]) - np.maximum(start, segments[:, 0])).clip(0)
             fits = shared / (segments[:, 1] - segments[:, 0] + end - start - shared)
             for at, t in enumerate(ACTIVITYNET.thresholds):
@@ -172,9 +172,9 @@ with tempfile.TemporaryDirectory() as folder:
     )  # fmt: skip
     ours = command("score", str(file), "--manifest", str(manifest), "--split", "val", "--protocol", "activitynet")
     memory = float(subprocess.run(python(PEAK, *ours), check=True, capture_output=True).stdout) / 1024
-    whole, _ = compare("whole process, against a raw parse", ours, python(PARSE, str(file)), "at most 3.5 x")
-    print(f"peak memory of that process: {memory:.0f} MB (goal: 450)")
-    print(f"json.loads of {file.stat().st_size / 1e6:.1f} MB, gc off: {floor:.3f} s")
+    name = f"score {VIDEOS * EACH:,} detections"
+    whole, _ = compare(name, ours, python(PARSE, str(file)), "at most 3.5 x", "a raw parse of the file")
+    row(f"{name}, peak memory", memory, "at most 450 MB", f"a file of {file.stat().st_size / 1e6:.0f} MB")
 gc.enable()
 for rules in PROTOCOLS:
     runs: dict[int, list[float]] = {times: [] for times in sets}
@@ -184,7 +184,7 @@ for rules in PROTOCOLS:
             runs[times].append(seconds(lambda a=truths, b=found, r=rules: evaluate(rank(a, b, r), r)))
     median = {times: statistics.median(taken) for times, taken in runs.items()}
     growth = " and ".join(f"{median[times] / median[1]:.2f} x at {times} x the size" for times in (2, 4))
-    print(f"{rules.name}: {median[1]:.3f} s, {median[1] / floor:.2f} x the floor; {growth}")
+    row(f"the arithmetic of {rules.name}", median[1] / floor, "less x", "json.loads of the file", growth)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(f"peak memory, all sizes and the parsed file together: {peak:.0f} MB")
 truths, found = made_up(VIDEOS // 10)
@@ -194,7 +194,8 @@ ratios = []
 for _ in range(3):
     slow = seconds(lambda: plain(truths, found))
     ratios.append(slow / seconds(lambda: evaluate(rank(truths, found, ACTIVITYNET), ACTIVITYNET)))
-print(f"plain Python on a tenth: {statistics.median(ratios):.0f} x as long as the arithmetic")
+row("plain Python on a tenth", statistics.median(ratios), "more x", "our arithmetic of activitynet")
 assert abs(evaluate(ranked, ACTIVITYNET)["mAP"] - with_pandas(truths, found)) < 1e-12
 slow = seconds(lambda: with_pandas(truths, found))
-print(f"pandas, as the devkit: {slow:.1f} s for a tenth, so {10 * slow / whole:.0f} x the whole process (goal: 200 x)")
+row("pandas, as the devkit, ten times a tenth", 10 * slow / whole, "at least 200 x", "our whole process",
+    f"{slow:.1f} s for a tenth")  # fmt: skip

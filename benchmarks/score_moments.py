@@ -63,5 +63,6 @@ with tempfile.TemporaryDirectory() as folder:
         f"score {count:,} moments",
         command("score", str(answered), "--manifest", str(path), "--split", "test", "--no-intervals"),
         python(PARSE, str(path / "test.jsonl"), str(answered)),
-        "under 2 x typed parsing",
+        "at most 2 x",
+        "typed parsing of both files",
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from timing import row
 
 from activity_bench.data.features import Attributes, FeatureStore, write_store
 
@@ -91,9 +92,9 @@ def main() -> None:
         step, waited = (statistics.median(each[name] for each in runs) for name in ("step", "waited"))
         memory = max(each["memory"] for each in runs)
         machine = f"{runs[0]['device']}, {runs[0]['threads']} threads"
-        print(f"cgbm, batch {BATCH}, {machine}, {precision}, {workers} workers: "
-              f"{step * 1000:.0f} ms a step, {BATCH / step:,.0f} samples/s, {memory / 2**20:,.0f} MB held by a step, "
-              f"{100 * waited:.1f} % of the time waiting for features (goal: under 5 %)")  # fmt: skip
+        row(f"cgbm, batch {BATCH}, {precision}, {workers} workers, waiting for features", 100 * waited, "at most 5 %",
+            "the time of the loop", f"{machine}: {step * 1000:.0f} ms a step, {BATCH / step:,.0f} samples/s, "
+            f"{memory / 2**20:,.0f} MB held by a step")  # fmt: skip
     plan = Plan(pairs(RELEASED, RELEASED // 2, CLASSES), 0, TrainOptions())
     times = []
     for epoch in range(5):
@@ -102,8 +103,8 @@ def main() -> None:
         times.append(time.perf_counter() - started)
     step = statistics.median(each["step"] for each in found[2, "float32"])
     drawn = statistics.median(times)
-    print(f"an epoch of {RELEASED:,} pairs drawn, shortened and bucketed in {drawn * 1000:.0f} ms: "
-          f"{drawn / step:.2f} x a step of {BATCH} pairs (goal: under 1 x)")  # fmt: skip
+    row(f"an epoch of {RELEASED:,} pairs drawn, shortened and bucketed", drawn / step, "at most 1 x",
+        f"a step of {BATCH} pairs", f"{drawn * 1000:.0f} ms")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from timing import row
 
 from activity_bench.data import manifest as manifests
 from activity_bench.workflow.build import build_dataset
@@ -65,13 +66,14 @@ with tempfile.TemporaryDirectory() as name:
         took, made = read_windows(clips)
         rates.append(made / took / 1e6)
         ratios.append(took / draw(made))
-    print(f"{made / 1e6:,.0f} MB of windows: {statistics.median(rates):.0f} MB/s (goal: 200), "
-          f"{statistics.median(ratios):.2f} x the time of drawing as many normal numbers")  # fmt: skip
+    row("world, windows made, rate", statistics.median(rates), "at least 200 MB/s", f"{made / 1e6:,.0f} MB")
+    row("world, windows made", statistics.median(ratios), "less x", "drawing as many normal numbers")
     world = simulated(images, {"dim": 8})
     frames = world.frames()[:2000]
     started = time.perf_counter()
     for frame in frames:
         world.image(*frame)
-    print(f"{len(frames) / (time.perf_counter() - started):,.0f} images a second, 512 numbers a region")
+    took = time.perf_counter() - started
+    row("world, images", len(frames) / took, "more images/s", "512 numbers a region")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-    print(f"peak of memory: {peak:.0f} MB (goal: under 500)")
+    row("world, peak of memory", peak, "at most 500 MB", "no reference")

@@ -59,9 +59,7 @@ def inspect(manifest: Path | str, split: str | None = None) -> Inspection:
 def standing(asked: manifests.Manifest) -> str:
     """Whether the digest is one that the package lists."""
     if asked.partial:
-        return (
-            "A partial manifest: it has not all samples of the whole one, and is never ranked beside it."
-        )
+        return "A partial manifest: it has not all samples of the whole one, and is never ranked beside it."
     listed = [row for row in shipped.digests() if row["benchmark"] == asked.name]
     for row in listed:
         if row["digest"] == asked.digest:

@@ -206,3 +206,9 @@ def test_a_test_without_exactly_one_tier_is_refused(tmp_path: Path, marks: str) 
     result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, encoding="utf-8", check=False)
     assert result.returncode == 2, result.stdout
     assert "test_sample.py::test_offender has" in result.stdout
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_function_is_short(module: str) -> None:
+    defs = [node for node in ast.walk(ast.parse(source(module))) if isinstance(node, ast.FunctionDef)]
+    assert [node.name for node in defs if (node.end_lineno or 0) - node.lineno >= 65] == []

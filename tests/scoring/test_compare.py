@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from statistics import stdev
 
 import numpy as np
 import pytest
@@ -168,3 +169,17 @@ def test_draws_without_a_score_are_left_out() -> None:
     assert 2 / 201 < one.p < 0.05  # of fewer than 200 draws
     with pytest.raises(ValueError, match="no score"):
         resampled(lambda weights: None, 5)
+
+
+@QUICK
+@given(st.lists(st.integers(-3, 9), min_size=2, max_size=60))
+def test_what_is_said_of_draws_is_said_of_those_drawn(drawn: list[int]) -> None:
+    """The middle 95 %, twice the share on the rarer side with the one seen, and 2.8 standard deviations of them."""
+    scores = iter([[[0.5], [0.75]], *([[1.0], [1.0 + one / 4]] for one in drawn)])
+    ((one,),) = resampled(lambda weights: np.array(next(scores)), 5, 0, len(drawn))
+    low, high = np.quantile(np.array(drawn) / 4, [0.025, 0.975])
+    rarer = min(sum(value <= 0 for value in drawn), sum(value >= 0 for value in drawn))
+    assert (one.baseline, one.score, one.difference) == (0.5, 0.75, 0.25)
+    assert (one.low, one.high) == pytest.approx((low, high), abs=1e-12)
+    assert one.p == min(1.0, 2 * (1 + rarer) / (1 + len(drawn)))
+    assert one.smallest == pytest.approx((norm.ppf(0.975) + norm.ppf(0.8)) * stdev(drawn) / 4, abs=1e-12)
