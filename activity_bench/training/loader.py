@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,6 +18,9 @@ from activity_bench.training.batches import Batch
 from activity_bench.training.plan import Collate, Steps
 
 AHEAD = 2  # batches that each worker holds ready
+LONGEST = (
+    70  # bytes of the temporary folder's path: workers hand batches over by sockets in it, whose names may have 107
+)
 
 
 class _Batches(Dataset[Batch | BenchError]):
@@ -42,7 +47,8 @@ class Loader:
         self, plan: Steps, features: Provider, collate: Collate, device: torch.device, rank: int = 0, count: int = 1
     ) -> None:
         self.steps, self.device, self.waited = _Batches(plan, features, collate, rank, count), device, 0.0
-        self.workers = plan.options.workers
+        is_short = len(os.fsencode(tempfile.gettempdir())) <= LONGEST
+        self.workers = plan.options.workers if is_short else 0
 
     def batches(self, first: int, last: int) -> Iterator[tuple[int, Batch]]:
         """(step, batch), in order."""

@@ -105,6 +105,7 @@ def _needed() -> dict[str, list[str]]:
             named = needed.setdefault(package, [])
             if not extra or extra[1] != "all":  # which is the sum of the others
                 named.append(extra[1] if extra else "everything")
+                named.sort(key="dev".__eq__)  # what our developers take comes last
     return needed
 
 
