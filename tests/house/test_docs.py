@@ -127,6 +127,7 @@ def test_example_runs(command: str, stage: Path, tmp_path: Path, monkeypatch: py
     if words[0] == "demo":
         shutil.rmtree(folder / "demo-out")
     monkeypatch.chdir(folder)
+    monkeypatch.delenv("ACTIVITY_BENCH_DATA", raising=False)  # `where` looks here
     monkeypatch.syspath_prepend(str(stage / "site"))  # what `pip install ./examples/plugin` does
     assert main(words) == 0
 
