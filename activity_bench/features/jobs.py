@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from activity_bench.data.features import FeatureStore, PartsWriter, pack, parts_folder
+from activity_bench.data.features import FeatureStore, PartsWriter, add_parts, parts_folder
 from activity_bench.errors import InputError
 from activity_bench.features import ledger
 from activity_bench.features.crew import Crew, Outcome
@@ -55,8 +55,8 @@ class Job:
         """Pack what there is, and leave in the ledger what failed."""
         if any(parts_folder(self._file).glob("*.h5")):
             if self._store is not None:
-                self._unpack(self._store)
-            pack(self._file, force=self._store is not None)
+                self._store.close()
+            add_parts(self._file)
         else:
             _remove_empty(parts_folder(self._file))
         ledger.replace(self._ledger, self.failures)
@@ -84,14 +84,6 @@ class Job:
         if store.images is not None:
             raise InputError("this file holds images, too, and cannot be added to", file=self._file)
         return store
-
-    def _unpack(self, store: FeatureStore) -> None:
-        """Parts of what the file holds already, so that all can be packed together. It stays until it is replaced."""
-        there = self._writer.done()
-        for video in store.ids():
-            if video not in there:
-                self._writer.write(video, store.read(video), store.attributes_of(video))
-        store.close()
 
 
 def _remove_empty(folder: Path) -> None:

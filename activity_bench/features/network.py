@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import signal
 import socket
 import sys
 import threading
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from activity_bench.errors import BenchError
 from activity_bench.features.distant import described, receive
-from activity_bench.features.worker import Task, backbone_of, orders_of, rows_of
+from activity_bench.features.worker import Task, backbone_of, rows_of, serving
 
 
 @dataclass(eq=False)
@@ -92,9 +91,8 @@ def work(backbone: Any, questions: SimpleQueue[Question], size: int, limit: floa
 
 def main(parent: int, control: int, limit: float) -> None:
     """Serve the workers whose pipes come down the socket `control`, until our standard input ends."""
-    os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    task = Task(**orders_of(os.fdopen(os.dup(0), "rb"), parent).get())
+    orders, _ = serving(parent)
+    task = Task(**orders.get())
     backbone: Any
     try:
         backbone = backbone_of(task)

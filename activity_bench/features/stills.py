@@ -7,7 +7,6 @@ the next file. What it gives is a line of JSON a picture, with the picture's byt
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from activity_bench.features.decode import SLACK, whole
 from activity_bench.features.frames import MOST_PIXELS, Image, Look, Shown, Undecodable
 from activity_bench.features.images import read_image
 from activity_bench.features.process import LAST_WORDS, last_words, program, tell
-from activity_bench.features.worker import orders_of
+from activity_bench.features.worker import serving
 
 LATE = 1.0  # seconds behind a video's end at which its last frame is taken: durations come from other copies of it
 
@@ -142,10 +141,7 @@ def frames_at(path: Path, times: Sequence[float]) -> Iterator[Image | Undecodabl
 
 def main(parent: int) -> None:
     """Serve the process `parent` until it closes our standard input, or dies."""
-    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no answer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal: the parent ends us
-    orders = orders_of(asked, parent)
+    orders, answers = serving(parent)
     while True:
         order = orders.get()
         for picture in _pictures(Path(order["path"]), order["times"]):

@@ -173,10 +173,7 @@ def units_of(task: Task, window: int | None) -> Units:
 
 def main(parent: int, network: int | None = None) -> None:
     """Serve the process `parent` until it closes our standard input, or dies; `network` is a pipe to one."""
-    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no answer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal: the parent ends us
-    orders = orders_of(asked, parent)
+    orders, answers = serving(parent)
     task = Task(**orders.get())
     try:
         extractor = Extractor(task, network)
@@ -196,10 +193,13 @@ def _say(answers: BinaryIO, answer: dict[str, Any]) -> None:
     answers.flush()
 
 
-def orders_of(asked: BinaryIO, parent: int) -> queue.SimpleQueue[dict[str, Any]]:
-    """The lines of our input as they come. With its end we end, which is how a parent's death shows everywhere; on
-    Linux the kernel ends us, too: native code that hangs lets no thread of ours run.
+def serving(parent: int) -> tuple[queue.SimpleQueue[dict[str, Any]], BinaryIO]:
+    """The lines of our input as they come, and where answers go. With the input's end we end, which is how a parent's
+    death shows everywhere; on Linux the kernel ends us, too: native code that hangs lets no thread of ours run.
     """
+    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print is no answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal: the parent ends us
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked
@@ -212,7 +212,7 @@ def orders_of(asked: BinaryIO, parent: int) -> queue.SimpleQueue[dict[str, Any]]
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
-    return orders
+    return orders, answers
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ def videos_in(folder: Path, manifest: Path | None) -> tuple[dict[str, Path], lis
     wanted = _named(manifest)
     found = {
         video: path for video in wanted
-        if (path := paths.get(video) or paths.get(f"v_{video}") or paths.get(video.removeprefix("v_")))
+        if (path := path_of(paths, video))
     }  # fmt: skip
     if not found:
         raise InputError("no video here is named by the manifest", file=folder, found=next(iter(paths)),
@@ -190,6 +190,11 @@ def videos_in(folder: Path, manifest: Path | None) -> tuple[dict[str, Path], lis
         some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         notes.append(f"{len(missing):,} of {len(wanted):,} videos of the manifest are not in {folder}: {some}")
     return found, notes
+
+
+def path_of(paths: Mapping[str, Path], video: str) -> Path | None:
+    """The file of a video, whose name may have a `v_` more or less."""
+    return paths.get(video) or paths.get(f"v_{video}") or paths.get(video.removeprefix("v_"))
 
 
 def _listed(folder: Path) -> tuple[dict[str, Path], list[str]]:

@@ -79,11 +79,7 @@ def predict(
     header = {"method": described | {"trained": trained},
               "manifest": {"name": asked.name, "split": split, "digest": asked.digest}}  # fmt: skip
     out = Path(out)
-    if attention is not None and Path(attention).resolve() == out.resolve():
-        raise InputError("answers and attention need a file each", field="--attention", found=str(attention))
-    for file in (out, *([Path(attention)] if attention is not None else [])):
-        if file.is_file() and not force:
-            raise InputError("the file exists", file=file, hint="Use --force to replace it, or name another.")
+    _check_files(out, attention, force)
     maps = _maps(method, name, samples, limit_attention, attention)
     watched = progress(runs.shown(samples), len(samples), f"{name} on {split}")
     with atomic(out) as stream:
@@ -95,6 +91,15 @@ def predict(
     seen = progress(maps, len(ids), f"attention of {name} on {split}")
     write_attention(Path(attention), about, ids, shapes, maps.seconds, seen)
     return Predicted(out, count, tuple(notes), len(ids))
+
+
+def _check_files(out: Path, attention: Path | str | None, force: bool) -> None:
+    """What is written must not be there, and is two files."""
+    if attention is not None and Path(attention).resolve() == out.resolve():
+        raise InputError("answers and attention need a file each", field="--attention", found=str(attention))
+    for file in (out, *([Path(attention)] if attention is not None else [])):
+        if file.is_file() and not force:
+            raise InputError("the file exists", file=file, hint="Use --force to replace it, or name another.")
 
 
 def _doubts(page: Page, digest: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from activity_bench.errors import InputError, WorkError
 from activity_bench.features import ledger, pyav
 from activity_bench.features.images import SUFFIXES
 from activity_bench.features.ledger import Failure
-from activity_bench.workflow.extract import videos_in
+from activity_bench.workflow.extract import path_of, videos_in
 from activity_bench.workflow.run import Progress, installed, silent
 
 
@@ -91,10 +91,10 @@ def extract_regions(
             before = failures.pop(frame_name(*frame), None)
             if failure is None:
                 done.add(frame)
-            else:
-                ledger.add(book, _counted(failure, before))
-                failures[failure.video] = _counted(failure, before)
-                tell(f"{failure.video}: {failure.message}")
+                continue
+            failures[failure.video] = failure = _counted(failure, before)
+            ledger.add(book, failure)
+            tell(f"{failure.video}: {failure.message}")
         parts.pack()
         ledger.replace(book, failures)
     notes += [f"a broken part was thrown away and made anew: {text}" for text in parts.discarded]
@@ -124,8 +124,7 @@ def _asked(manifest: Path, folder: Path, notes: list[str]) -> dict[Frame, Path]:
     notes += told
     found: dict[Frame, Path] = {}
     for video, time in wanted:
-        path = paths.get(video) or paths.get(f"v_{video}") or paths.get(video.removeprefix("v_"))
-        if path is not None:
+        if (path := path_of(paths, video)) is not None:
             found[video, time] = path
     if not found:
         raise InputError("no video here is asked with by the manifest", file=folder, found=next(iter(paths)),

@@ -58,8 +58,8 @@ def text(cases: list[tuple[str, str, int, str]], others: Counter[tuple[str, str]
         f"seed {seed}, {command}, {kind}" for seed, command, kind in failed) + "."  # fmt: skip
     return "\n".join([
         "# Reliability", "",
-        f"Written by `make nightly` on {datetime.now(UTC):%Y-%m-%d}; seeds {seeds[0]} to {seeds[-1]}, "
-        f"{len(seeds)} cases. {lost}", "",
+        "Written by the nightly tests (`make nightly`, or a range of seeds: `FAULT_SEEDS`) on "
+        f"{datetime.now(UTC):%Y-%m-%d}; seeds {seeds[0]} to {seeds[-1]}, {len(seeds)} cases. {lost}", "",
         "Each case calls a command as a process of its own, disturbs it once, looks at what is there, and calls it",
         "again. It ends with exit code 0 or with one located message; a file under its final name is as it was or as",
         "the undisturbed call leaves it, byte for byte; a changed byte of what has a sum is said; the second call",

@@ -16,7 +16,7 @@ from activity_bench.features.decode import Look
 class Tiny:
     """The mean colours of the halves of an image; what is white has none."""
 
-    name, dim, layer, window, weights_sha256, whole_dim = "tiny-regions", 3, "halves", None, "none", 3
+    name, dim, layer, window, weights_sha256 = "tiny-regions", 3, "halves", None, "none"
     look = Look()
 
     def __init__(self, weights: Path | None, random_weights: bool, device: str) -> None:

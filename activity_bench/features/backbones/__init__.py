@@ -44,10 +44,8 @@ class Backbone(Described, Protocol):
 class RegionBackbone(Described, Protocol):
     """A single frame to its regions."""
 
-    whole_dim: int
-
     def __call__(self, image: Tensor) -> Image:
-        """uint8 (H, W, 3) RGB -> regions (m, dim), boxes (m, 4), the whole (whole_dim,)"""
+        """uint8 (H, W, 3) RGB -> regions (m, dim), boxes (m, 4), the whole (g,)"""
         ...
 
 

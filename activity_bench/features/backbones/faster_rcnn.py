@@ -130,8 +130,6 @@ class FasterRCNN(nn.Module):
 class Regions(Loaded):
     """A loaded Faster R-CNN: an image to its regions."""
 
-    whole_dim = 512
-
     @torch.inference_mode()
     def __call__(self, image: Tensor) -> Image:
         """uint8 (H, W, 3) RGB -> regions (m, 4096), boxes (m, 4) of an image whose sides are 1, the whole (512,)"""
