@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from tempfile import gettempdir
 from typing import Any
 
 import torch
@@ -40,6 +41,8 @@ def train(job: Job) -> Outcome:
     if options.compile:
         network.compile()
     loader = Loader(job.plan, job.features, job.collate, job.device, processes.rank, processes.count)
+    if loader.workers < options.workers and processes.writes:
+        job.watch.note(f"no workers: {gettempdir()} is too long a path for the sockets that they need")
     meter = Meter(options.steps, job.plan.size, state.seconds)
     network.train()
     for step, batch in loader.batches(state.step, keeper.last_step(state)):

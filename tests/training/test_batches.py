@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,6 +83,18 @@ def test_workers_change_nothing(benchmark: Benchmark) -> None:
     for (_, a), (_, b) in zip(alone, four, strict=True):
         assert a.ids == b.ids
         assert all(torch.equal(x, y) for x, y in zip(tensors(a), tensors(b), strict=True))
+
+
+@pytest.mark.quick
+def test_no_workers_where_their_sockets_would_have_too_long_a_name(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would wait for ever: what they read is handed over by a socket in the temporary folder."""
+    deep = tmp_path / ("deep" * 20)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    loader = Loader(plan(benchmark, workers=2), benchmark.features, collate, CPU)
+    assert loader.workers == 0 and len(list(loader.batches(0, 2))) == 2
 
 
 class Faulty:
