@@ -24,8 +24,8 @@ from activity_bench.workflow.extract import extract_features
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 ROUNDS = 5
-VIDEOS = {(340, 256): 150, (1280, 720): 40}  # a job, for each core
-TIMES = {(340, 256): 40, (1280, 720): 12}  # how often a process that only decodes reads the clip
+VIDEOS = {(340, 256): 75, (1280, 720): 20}  # a job, for each core
+TIMES = {(340, 256): 20, (1280, 720): 6}  # how often a process that only decodes reads the clip
 SKIP = 0.4  # of a job's videos, in which the last worker may still be starting
 EARLY, MANY = 20, 200  # videos after which memory is looked at
 

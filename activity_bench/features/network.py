@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activity_bench.errors import BenchError
-from activity_bench.features.distant import described, receive
+from activity_bench.features.distant import Room, asked, described
 from activity_bench.features.worker import Task, backbone_of, rows_of, serving
 
 
@@ -41,8 +41,10 @@ def serve(pipe: Any, about: bytes, questions: SimpleQueue[Question]) -> None:
     """Hand the questions of one worker on, and their answers back, until it is gone."""
     try:
         pipe.send_bytes(about)
+        room = Room()
         while True:
-            question = Question(receive(pipe))
+            clips, room = asked(pipe, room)
+            question = Question(clips)
             questions.put(question)
             question.answered.wait()
             pipe.send_bytes(np.stack(question.rows).tobytes())
@@ -68,6 +70,17 @@ def batches(questions: SimpleQueue[Question], size: int) -> Iterator[list[tuple[
         yield batch
 
 
+def together(batch: list[tuple[Question, NDArray[np.uint8]]], size: int) -> NDArray[np.uint8]:
+    """The clips of a batch as one array, zeros behind them; where they lie together already, as they lie."""
+    first = batch[0][0]
+    if len(first.clips) == size and all(question is first for question, _ in batch):
+        return first.clips
+    clips = np.zeros((size, *batch[0][1].shape), np.uint8)
+    for place, (_, clip) in zip(clips, batch, strict=False):
+        place[...] = clip
+    return clips
+
+
 def _each(question: Question) -> list[tuple[Question, NDArray[np.uint8]]]:
     return [(question, clip) for clip in question.clips]
 
@@ -76,8 +89,7 @@ def work(backbone: Any, questions: SimpleQueue[Question], size: int, limit: floa
     """Answer for ever. A batch that takes longer than `limit` seconds ends the process, even in native code."""
     silent = Path(os.devnull).open("w")  # noqa: SIM115 - where the stack goes of what takes too long
     for batch in batches(questions, size):
-        clips = np.zeros((size, *batch[0][1].shape), np.uint8)  # (size, window, H, W, channels)
-        clips[: len(batch)] = [clip for _, clip in batch]
+        clips = together(batch, size)  # (size, window, H, W, channels)
         faulthandler.dump_traceback_later(limit, exit=True, file=silent)
         try:
             rows = rows_of(backbone, clips)  # (size, dim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,10 +54,16 @@ PRESETS: Mapping[str, Units] = {
 }
 
 
-def batches(frames: Iterable[Image], units: Units, size: int) -> Iterator[Image]:
+def own_room(*shape: int) -> Image:
+    """Memory for clips that nobody else sees."""
+    return np.empty(shape, np.uint8)
+
+
+def batches(frames: Iterable[Image], units: Units, size: int, room: Callable[..., Image] = own_room) -> Iterator[Image]:
     """The clips in order, up to `size` together: (b, window, H, W, 3). What is handed out is overwritten by the next.
 
-    Beside it no more than a window of frames is held, and no frame is copied but into its clips.
+    They are laid out in `room(size, window, H, W, 3)`. Beside it no more than a window of frames is held, and no frame
+    is copied but into its clips.
     """
     ring: deque[Image] = deque(maxlen=units.window)
     held = np.empty(0, np.uint8)  # (size, window, H, W, 3) from the first clip on
@@ -66,7 +72,7 @@ def batches(frames: Iterable[Image], units: Units, size: int) -> Iterator[Image]
         ring.append(frame)
         count += 1
         if count == rows * units.stride + units.window:
-            held = held if rows else _room(size, units.window, frame)
+            held = held if rows else room(size, units.window, *frame.shape)
             np.stack(ring, out=held[filled])
             rows, filled = rows + 1, filled + 1
             if filled == size:
@@ -74,12 +80,8 @@ def batches(frames: Iterable[Image], units: Units, size: int) -> Iterator[Image]
                 filled = 0
     if count and units.rows_for(count) > rows:
         rest = list(ring)[-(count - rows * units.stride) :]  # those of the next row
-        held = held if rows else _room(1, units.window, rest[0])
+        held = held if rows else room(1, units.window, *rest[0].shape)
         np.stack(rest + rest[-1:] * (units.window - len(rest)), out=held[filled])
         filled += 1
     if filled:
         yield held[:filled]
-
-
-def _room(size: int, window: int, frame: Image) -> Image:
-    return np.empty((size, window, *frame.shape), frame.dtype)

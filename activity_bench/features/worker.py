@@ -28,7 +28,7 @@ from activity_bench.features import decord, projection, pyav, torchcodec
 from activity_bench.features.decode import Undecodable, read
 from activity_bench.features.distant import Distant
 from activity_bench.features.flow import flows
-from activity_bench.features.units import PRESETS, Units, batches
+from activity_bench.features.units import PRESETS, Units, batches, own_room
 
 if TYPE_CHECKING:
     from activity_bench.features.backbones import Backbone
@@ -114,7 +114,8 @@ class Extractor:
         if self.backbone.name == FLOW:
             pictures = flows(pictures)
         found = [np.empty((0, self.attributes.dim), np.float32)]
-        for batch in batches(pictures, self.units, self.task.batch):
+        room = self.backbone.room if isinstance(self.backbone, Distant) else own_room
+        for batch in batches(pictures, self.units, self.task.batch, room):
             rows = rows_of(self.backbone, batch)  # (b, dim)
             found.append(self._projection(rows) if self._projection else rows)
         notes = {"frames": reading.count, "fps": reading.fps, "decoder": reading.decoder}
