@@ -23,8 +23,8 @@ check: .venv/.dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -m "quick or check" $(PARALLEL)
 
-nightly: .venv/.dev
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m nightly -p tests.faults.summary --reliability docs/reliability.md
+nightly: .venv/.nightly
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m nightly $(PARALLEL) -p tests.faults.summary --reliability docs/reliability.md
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks $(BENCH)
@@ -52,3 +52,9 @@ clean:
 	$(PIP) torch
 	$(PIP) --editable '.[dev]'
 	@touch .venv/.base $@
+
+# Atheris has wheels for some Pythons alone; without it the files are changed with no lead.
+.venv/.nightly: .venv/.dev
+	$(PIP) pip-audit
+	-$(PIP) --only-binary :all: atheris
+	@touch $@

@@ -315,8 +315,9 @@ def test_a_sample_without_a_fitting_query_takes_the_shortest() -> None:
     assert built.ledger.as_dict()["notes"] == {NO_QUERY: ["short 0-3 Diving"]}
 
 
-def test_a_video_without_a_duration_is_counted() -> None:
-    videos = [Video("no duration", None, "training", (Instance(0, 3, "Diving"),)), *pair_of("Diving", (1, 2))]
+@pytest.mark.parametrize("duration", [None, 0.0, -0.5])
+def test_a_video_without_a_duration_is_counted(duration: float | None) -> None:
+    videos = [Video("no duration", duration, "training", (Instance(0, 3, "Diving"),)), *pair_of("Diving", (1, 2))]
     rows, built = rows_of(videos)
     assert rows == []
     assert built.ledger.dropped["its video has no duration"] == 1

@@ -48,6 +48,25 @@ def test_the_order_of_the_classes_is_their_split(options: dict[str, int], sizes:
     assert built.version == "released.1"
 
 
+def test_of_few_classes_one_is_for_each_end() -> None:
+    videos = [video for video in corpus() if video.instances[0].label in LABELS[:5]]
+    tables = {"frame_counts": {video.id: (1600, 100) for video in videos}, "class_order": [3, 0, 4, 1, 2]}
+    built = Relocalization.build([Corpus("made up", tuple(videos), {}, ())], Options(), "released", tables)
+    split_of = {sample.label: split for split, sample in built.samples}
+    assert split_of == dict(
+        zip((LABELS[n] for n in tables["class_order"]), ["train"] * 3 + ["val", "test"], strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "table"), [("general", "frame_counts"), ("general", "crop_order"), ("weak", "crop_order")]
+)
+def test_a_table_that_a_protocol_does_not_read(protocol: str, table: str) -> None:
+    given = {"frame_counts": {}, "crop_order": {}}
+    with pytest.raises(InputError, match=f"the {protocol} protocol does not read it so"):
+        Relocalization.build([Corpus("made up", (), {}, ())], Options(), protocol, {table: given[table]})
+
+
 @pytest.mark.parametrize("order", [ORDER[:-1], [*ORDER[:-1], 24], [*ORDER, 0]])
 def test_an_order_of_other_classes_is_refused(order: list[int]) -> None:
     with pytest.raises(InputError, match=rf"not one of these classes; found '{len(order)} numbers'.* each of 0 to 23"):

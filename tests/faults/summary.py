@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-CASE = "fault"  # of a report's user_properties: (command, kind, seed, outcome)
+# Of a report's user_properties:
+CASE = "fault"  # (command, kind, seed, outcome)
+HUNT = "hunt"  # (kind of file, engine, seconds, files tried, finds)
 FOUND = Path(__file__).with_name("found.md")
 
 
@@ -27,14 +29,18 @@ class Summary:
     def __init__(self, page: Path) -> None:
         self.page = page
         self.cases: list[tuple[str, str, int, str]] = []
+        self.hunts: list[tuple[str, str, int, int, int]] = []
         self.others: Counter[tuple[str, str]] = Counter()  # (module, outcome) of the other tests
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A case says what it was before it is tried, and what came of it afterwards."""
         if report.when != "call" and report.passed:
             return
-        case = dict(report.user_properties).get(CASE)
-        if case is None:
+        said = dict(report.user_properties)
+        case = said.get(CASE)
+        if HUNT in said:
+            self.hunts.append(said[HUNT])
+        elif case is None:
             self.others[report.nodeid.partition("::")[0], report.outcome] += 1
         else:
             command, kind, seed, outcome = case
@@ -42,7 +48,8 @@ class Summary:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not hasattr(session.config, "workerinput") and self.cases:
-            self.page.write_text(text(self.cases, self.others, FOUND.read_text(encoding="utf-8")), encoding="utf-8")
+            found = FOUND.read_text(encoding="utf-8")
+            self.page.write_text(text(self.cases, self.hunts, self.others, found), encoding="utf-8")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,7 +57,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Summary(config.rootpath / page))
 
 
-def text(cases: list[tuple[str, str, int, str]], others: Counter[tuple[str, str]], found: str) -> str:
+def text(
+    cases: list[tuple[str, str, int, str]],
+    hunts: list[tuple[str, str, int, int, int]],
+    others: Counter[tuple[str, str]],
+    found: str,
+) -> str:
     """The page. The same cases in any order give the same page of a day."""
     seeds = sorted(seed for _, _, seed, _ in cases)
     failed = sorted((seed, command, kind) for command, kind, seed, outcome in cases if outcome == "FAILED")
@@ -66,9 +78,21 @@ def text(cases: list[tuple[str, str, int, str]], others: Counter[tuple[str, str]
         "succeeds. `tests/faults/` has the cases; a seed names one.", "",
         "## By kind", "", *_table("kind", [(kind, outcome) for _, kind, _, outcome in cases]), "",
         "## By command", "", *_table("command", [(command, outcome) for command, _, _, outcome in cases]), "",
+        *(["## Damaged files", "", "Every reader of foreign bytes was given changed files, and had to give a result or "
+           "one located message,", "in bounded memory and time (`tests/fuzz/`).", "", *_hunted(hunts), ""]
+          if hunts else []),
         *(["## The other nightly tests", "", *_table("tests", list(others.elements())), ""] if others else []),
         "## Found and mended", "", found.strip(), "",
     ])  # fmt: skip
+
+
+def _hunted(hunts: list[tuple[str, str, int, int, int]]) -> list[str]:
+    rows = [["kind of file", "readers", "engine", "minutes", "files tried", "finds"], ["---", *["---:"] * 5]]
+    for kind, engine in sorted({hunt[:2] for hunt in map(tuple, hunts)}):
+        those = [hunt[2:] for hunt in hunts if tuple(hunt[:2]) == (kind, engine)]
+        seconds, tried, finds = (sum(column) for column in zip(*those, strict=True))
+        rows.append([kind, str(len(those)), engine, f"{seconds / 60:.0f}", f"{tried:,}", str(finds)])
+    return ["| " + " | ".join(row) + " |" for row in rows]
 
 
 def _table(what: str, pairs: list[tuple[str, str]]) -> list[str]:

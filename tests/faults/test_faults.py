@@ -66,9 +66,11 @@ def test_many_faults(seed: int, undisturbed: Undisturbed, tmp_path: Path, reques
 def test_the_summary_counts_every_case() -> None:
     cases = [("score", "killed", 0, "stopped"), ("score", "cut short", 7, "refused with one message"),
              ("demo", "killed", 3, "stopped")]  # fmt: skip
-    page = summary.text(cases, Counter({("tests/x.py", "passed"): 2}), "- one")
-    assert page == summary.text(cases[::-1], Counter({("tests/x.py", "passed"): 2}), "- one")
+    hunts = [("features", "seeded", 100, 40, 0), ("features", "seeded", 200, 60, 1)]
+    page = summary.text(cases, hunts, Counter({("tests/x.py", "passed"): 2}), "- one")
+    assert page == summary.text(cases[::-1], hunts[::-1], Counter({("tests/x.py", "passed"): 2}), "- one")
+    assert "| features | 2 | seeded | 5 | 100 | 1 |" in page
     assert "seeds 0 to 7, 3 cases. Nothing was lost" in page
     assert "| killed | 2 | 0 | 2 |" in page and "| score | 2 | 1 | 1 |" in page and "| tests/x.py | 2 | 2 |" in page
     assert "Cases that failed: seed 9, demo, killed." in summary.text([*cases, ("demo", "killed", 9, "FAILED")],
-                                                                      Counter(), "")  # fmt: skip
+                                                                      [], Counter(), "")  # fmt: skip

@@ -210,3 +210,17 @@ READERS: dict[str, Reader] = {
     "overlap": Reader(lambda: [OVERLAP], table("overlap"), "file.csv"),
     "available": Reader(lambda: [b"abcdefghijk\nv_b\n"], coverage.available, "have.txt"),
 }  # fmt: skip
+
+# What a night gives as much time to, whatever number of readers it has.
+KINDS: dict[str, tuple[str, ...]] = {
+    "annotations": ("activitynet", "kinetics", "multithumos", "thumos", "annotations", "class-tree"),
+    "manifests": ("manifest", "split"),
+    "predictions": ("predictions",),
+    "word vectors": ("words", "named-vectors"),
+    "features": ("store", "part", "npy", "npz", "csv", "attention", "picture"),
+    "checkpoints": ("weights", "checkpoint", "state", "projection"),
+    "settings, tables and reports": ("settings", "frame-counts", "class-order", "class-split", "durations", "overlap",
+                                     "available", "report", "rows"),
+}  # fmt: skip
+KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
+assert KIND_OF.keys() == READERS.keys()

@@ -35,11 +35,17 @@ def oldest_python() -> str:
 
 
 def python_of(version: str) -> str | None:
-    """An interpreter of this version: this one, one on the path, or one that pyenv keeps."""
+    """An interpreter of this version: this one, one that pyenv keeps, or one on the path."""
     if version == ".".join(map(str, sys.version_info[:2])):
         return sys.executable
     kept = sorted(Path(os.environ.get("PYENV_ROOT", Path("~/.pyenv").expanduser())).glob(f"versions/{version}.*"))
-    return shutil.which(f"python{version}") or next((str(path / "bin" / "python") for path in reversed(kept)), None)
+    places = [*(str(path / "bin" / "python") for path in reversed(kept)), shutil.which(f"python{version}")]
+    return next((place for place in places if place and works(place)), None)
+
+
+def works(python: str) -> bool:
+    """What is on the path may stand in for versions that are not there."""
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 def runs(tmp_path: Path, python: str, *constraints: str) -> None:

@@ -131,6 +131,13 @@ def test_two_thousand_made_up_splits(videos: int, each: int, mean: float, alike:
 
 
 @QUICK
+def test_as_much_is_beyond_one_end_as_beyond_the_other() -> None:
+    half = np.random.default_rng(2).random((200, 1))
+    ((low, high),) = of_means(np.concatenate([half, -half]), None, 0, 20_000)
+    assert -low == pytest.approx(high, rel=0.04)  # a tail of a third in place of a half is 9 % further out
+
+
+@QUICK
 def test_the_bootstrap_is_as_wide_as_theory_says() -> None:
     values = np.random.default_rng(1).random((4000, 1))
     ((low, high),) = of_means(values)
