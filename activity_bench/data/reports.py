@@ -199,7 +199,8 @@ def rows_file(report: Path) -> Path:
 def _packed(rows: Rows) -> bytes:
     """Rows as the bytes of their file."""
     stream = io.BytesIO()
-    np.savez(stream, **{name: _small(rows[name]) for name in sorted(rows)})
+    packed: dict[str, Any] = {name: _small(rows[name]) for name in sorted(rows)}
+    np.savez(stream, **packed)
     return stream.getvalue()
 
 
