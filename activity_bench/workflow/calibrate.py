@@ -64,14 +64,7 @@ def calibrate(
     >>> calibrate("frame-level", "manifest", metric="top1-mAP", aim=0.099, low=1, high=30).best.value
     """
     check_seed(seed)
-    if not 0 <= low < high or steps < 1:
-        raise InputError("no range to search", field="low, high, steps", found=[low, high, steps],
-                         expected="0 <= low < high, at least 1 step")  # fmt: skip
-    numbers = [name for name, value in asdict(WorldOptions()).items() if isinstance(value, float)]
-    if parameter not in numbers:
-        raise unknown("parameter", parameter, numbers)
-    if not isfinite(aim):
-        raise InputError("not a finite number", field="aim", found=aim)
+    _check(aim, parameter, low, high, steps)
     given = {"seed": seed, **(options or {})}
     tried: list[Tried] = []
 
@@ -99,6 +92,17 @@ def calibrate(
         ends = [(middle, here), ends[1]] if at_left * here > 0 else [ends[0], (middle, here)]
     best = min(tried, key=lambda each: abs(each.metrics[metric] - aim))
     return Calibration(parameter, metric, aim, best, tuple(tried))
+
+
+def _check(aim: float, parameter: str, low: float, high: float, steps: int) -> None:
+    if not 0 <= low < high or steps < 1:
+        raise InputError("no range to search", field="low, high, steps", found=[low, high, steps],
+                         expected="0 <= low < high, at least 1 step")  # fmt: skip
+    numbers = [name for name, value in asdict(WorldOptions()).items() if isinstance(value, float)]
+    if parameter not in numbers:
+        raise unknown("parameter", parameter, numbers)
+    if not isfinite(aim):
+        raise InputError("not a finite number", field="aim", found=aim)
 
 
 def scored(

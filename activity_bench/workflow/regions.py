@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import TIMEOUT_MAX
+from typing import Any
 
 from activity_bench.data import manifest as manifests
 from activity_bench.data.disk import open_read
@@ -57,21 +58,13 @@ def extract_regions(
 
     >>> extract_regions("features.h5", manifest="manifest", videos="videos", weights="faster_rcnn.pth").done
     """
-    if (manifest is None) == (not images) or (manifest is None) != (videos is None):
-        raise InputError("which images?", expected="--manifest and --videos, or --images")
     if not 0 < limit < TIMEOUT_MAX:
         raise InputError("not a number of seconds", field="--limit", found=limit)
     out, notes = Path(features), list[str]()
     open_read(out).close()
-    frames = _files(images) if images else _asked(Path(str(manifest)), Path(str(videos)), notes)
+    frames = _wanted(manifest, videos, images, notes)
     store = FeatureStore(out)
-    if weights is not None:
-        open_read(Path(weights)).close()
-    with installed("extract-regions"):
-        from activity_bench.features.backbones import load_regions
-        from activity_bench.features.regions import describe
-
-        loaded = load_regions(backbone, None if weights is None else Path(weights), random_weights, device)
+    loaded, describe = _network(backbone, weights, random_weights, device)
     made_by = {"backbone": loaded.name, "weights_sha256": loaded.weights_sha256, "layer": loaded.layer,
                "decoder": pyav.NAME, "decoder_version": pyav.version()}  # fmt: skip
     if store.images is not None:
@@ -99,6 +92,26 @@ def extract_regions(
         ledger.replace(book, failures)
     notes += [f"a broken part was thrown away and made anew: {text}" for text in parts.discarded]
     return _told(out, frames, done, failures, notes)
+
+
+def _wanted(
+    manifest: Path | str | None, videos: Path | str | None, images: Sequence[Path | str], notes: list[str]
+) -> dict[Frame, Path]:
+    """The frames to describe, and the files that they are in."""
+    if (manifest is None) == (not images) or (manifest is None) != (videos is None):
+        raise InputError("which images?", expected="--manifest and --videos, or --images")
+    return _files(images) if images else _asked(Path(str(manifest)), Path(str(videos)), notes)
+
+
+def _network(backbone: str, weights: Path | str | None, random_weights: bool, device: str) -> tuple[Any, Any]:
+    """The network, and what describes frames with it."""
+    if weights is not None:
+        open_read(Path(weights)).close()
+    with installed("extract-regions"):
+        from activity_bench.features.backbones import load_regions
+        from activity_bench.features.regions import describe
+
+        return load_regions(backbone, None if weights is None else Path(weights), random_weights, device), describe
 
 
 def _told(

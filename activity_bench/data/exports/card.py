@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from activity_bench.data.exports import Export, plain
 from activity_bench.data.exports.columns import COLUMNS
+from activity_bench.data.manifest import Manifest
 
 LICENCE = """\
 These files hold ids, times and class names taken from the annotation files below, and no video. The terms of those
@@ -18,24 +19,6 @@ def card(export: Export, files: Mapping[str, str]) -> str:
     """README.md: split -> its parquet file."""
     asked = export.manifest
     sources = asked.provenance.get("sources", [])
-    header = [
-        "---",
-        f"pretty_name: {_quoted(f'{asked.name} {asked.version}')}",
-        "license: other",
-        "license_name: see-the-sources",
-        "tags:",
-        *(f"- {_quoted(tag)}" for tag in ("video", "temporal-localization", "activity-bench", asked.task)),
-        "configs:",
-        '- config_name: "default"',
-        "  data_files:",
-        *(
-            line
-            for split, file in files.items()
-            for line in (f"  - split: {_quoted(_hub(split))}", f"    path: {_quoted(file)}")
-        ),
-        "---",
-        "",
-    ]
     counts = [
         f"| {plain(split)} | {info.samples:,} | {info.videos:,} | {info.classes:,} |"
         for split, info in asked.splits.items()
@@ -70,7 +53,29 @@ def card(export: Export, files: Mapping[str, str]) -> str:
         "| --- | --- | --- |",
         *(f"| `{name}` | {kind} | {about} |" for name, kind, about in COLUMNS),
     ]
-    return "\n".join([*header, *text]) + "\n"
+    return "\n".join([*_header(asked, files), *text]) + "\n"
+
+
+def _header(asked: Manifest, files: Mapping[str, str]) -> list[str]:
+    """What a hub reads, as YAML."""
+    return [
+        "---",
+        f"pretty_name: {_quoted(f'{asked.name} {asked.version}')}",
+        "license: other",
+        "license_name: see-the-sources",
+        "tags:",
+        *(f"- {_quoted(tag)}" for tag in ("video", "temporal-localization", "activity-bench", asked.task)),
+        "configs:",
+        '- config_name: "default"',
+        "  data_files:",
+        *(
+            line
+            for split, file in files.items()
+            for line in (f"  - split: {_quoted(_hub(split))}", f"    path: {_quoted(file)}")
+        ),
+        "---",
+        "",
+    ]
 
 
 def _quoted(text: str) -> str:
