@@ -5,12 +5,17 @@ from __future__ import annotations
 import importlib.util
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
 from activity_bench.errors import InputError
+from activity_bench.features.cluster import STORE
 from activity_bench.workflow.extract import extract_features
+from tests.conftest import clean_environment
 from tests.features.processes import (
     ACTOR,
     TINY,
@@ -67,6 +72,37 @@ def test_two_actors_make_the_store_of_one_process_though_one_is_killed(videos: P
         f"{name}.h5{end}" for name in ("plain", "features") for end in ("", ".failures.jsonl")
     )
     wait_for(lambda: not any(map(lives, {*below, *all_workers})), 60)
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Two nodes of one CPU each, as if they were two machines."""
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": STORE}
+    with TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        Path(folder, "ray").mkdir()  # where it writes the address that `auto` means, which may be somebody's
+        for name, value in clean_environment(RAY_TMPDIR=folder, RAY_USAGE_STATS_ENABLED="0").items():
+            monkeypatch.setenv(name, value)  # of its nodes
+        made = Cluster(True, head_node_args={**node, "include_dashboard": False})
+        try:
+            made.add_node(**node)
+            yield made
+        finally:
+            made.shutdown()
+
+
+@with_ray
+def test_a_node_that_is_lost_costs_nothing_but_a_second_try(videos: Path, tmp_path: Path, cluster: Any) -> None:
+    plain, out = tmp_path / "plain.h5", tmp_path / "features.h5"
+    extract_features(videos, TINY, plain, random_weights=True, stride=8, workers=1)
+    with started(videos, out, "--engine", "ray", RAY_ADDRESS=cluster.address) as job:
+        wait_for(lambda: parts(out) or job.poll() is not None)
+        cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+        said = job.communicate(timeout=300)[1]
+        assert job.returncode == 0, said
+    assert sha256(out) == sha256(plain)
+    assert "6 of 7 videos have features" in said
 
 
 @with_ray
