@@ -79,6 +79,8 @@ def complaint(
         return InputError("UTF-16 text", file=file, expected="UTF-8")
     if isinstance(error, UnicodeDecodeError):
         return InputError("not UTF-8 text", file=file, line=line, expected="UTF-8")
+    if isinstance(error, UnicodeEncodeError):
+        return InputError("half a character, a surrogate alone", file=file, line=line, field=path or None)
     problem, _, where = text.partition(" - at `")
     where = _FIELD.sub("", where.removesuffix("`"))
     field = ".".join(part for part in (path, where) if part) or None

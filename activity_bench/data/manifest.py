@@ -187,7 +187,7 @@ def load(folder: Path | str) -> Manifest:
     if (page.seal is not None and data != canonical.page(early)) or page.seal not in (None, _seal(early)):
         raise InputError("this file was changed since the manifest was built: its seal differs", file=path)
     for name, split in page.splits.items():
-        if not re.fullmatch(r"[A-Za-z0-9_-]+\.jsonl", split.file):
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}\.jsonl", split.file):
             raise InputError("not a plain file name", file=path, field=f"splits.{name}.file", found=split.file)
     for label, ancestors in page.tree.items():
         if len(ancestors) > MAX_DEPTH:

@@ -210,7 +210,7 @@ def first_fault(manifest: Manifest, split: str, block: Block[Any], wants: Litera
         try:
             sample = _SAMPLE.decode(text)
             check(sample, path)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return complaint(error, path, line)
         except InputError as error:
             return InputError(error.problem, file=path, line=line, field=error.field, found=error.found,

@@ -7,7 +7,7 @@ is killed goes on where it was, and ends with the bytes that it would have had.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,20 +21,35 @@ from activity_bench.features.ledger import Failure
 class Job:
     """An extraction: which videos are left to do, doing them, and the one file of them all.
 
-    `file` that exists already is added to; the same job again does only what is left.
+    `file` that exists already is added to; the same job again does only what is left. A video whose file has another
+    size than when its features were made (`changed`: it had not come whole, say) is left to do.
     """
 
     def __init__(self, file: Path, crew: Crew, videos: Mapping[str, Path], retry: bool) -> None:
         self._file, self._crew = file, crew
         self._writer = PartsWriter(file, crew.attributes())
         self._store = self._opened()
-        self.done = self._writer.done() | set(self._store.ids() if self._store else ())
+        parts = self._writer.done()
+        self.done = parts | set(self._store.ids() if self._store else ())
+        self.changed = [video for video in sorted(self.done & videos.keys()) if self._is_other(video, parts, videos)]
+        for video in self.changed:
+            self._writer.remove(video)
+        self.done.difference_update(self.changed)
         self._ledger = ledger.ledger_of(self._file)
         self.failures = {v: f for v, f in ledger.read(self._ledger).items() if v not in self.done}
         self.left = {
             video: path for video, path in videos.items()
             if video not in self.done and (retry or video not in self.failures)
         }  # fmt: skip
+
+    def _is_other(self, video: str, parts: Container[str], videos: Mapping[str, Path]) -> bool:
+        """Whether a video's file has another size than the one whose features there are."""
+        try:
+            size = videos[video].stat().st_size
+        except OSError:
+            return False
+        noted = self._writer.noted(video) if video in parts or self._store is None else self._store.attributes_of(video)
+        return bool(noted.get("bytes", size) != size)
 
     @property
     def discarded(self) -> list[str]:

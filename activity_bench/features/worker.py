@@ -118,7 +118,7 @@ class Extractor:
         for batch in batches(pictures, self.units, self.task.batch, room):
             rows = rows_of(self.backbone, batch)  # (b, dim)
             found.append(self._projection(rows) if self._projection else rows)
-        notes = {"frames": reading.count, "fps": reading.fps, "decoder": reading.decoder}
+        notes = {"bytes": path.stat().st_size, "frames": reading.count, "fps": reading.fps, "decoder": reading.decoder}
         return np.concatenate(found), notes
 
 

@@ -148,6 +148,9 @@ def _told(out: Path, job: Job, chosen: Mapping[str, Path], packed: bool, notes: 
     if chosen and not done:
         raise WorkError("no video gave features", file=ledger, hint="Try again what failed with --retry-failed.")
     failed = Counter(failure.kind for video, failure in job.failures.items() if video in chosen)
+    if job.changed:
+        some = ", ".join(job.changed[:3]) + (", …" if len(job.changed) > 3 else "")
+        notes.append(f"files of another size than when their features were made, which were made anew: {some}")
     notes += [f"a broken part was thrown away and made anew: {text}" for text in job.discarded]
     return Extracted(out, packed, len(chosen), done, dict(sorted(failed.items())), ledger, tuple(notes))
 

@@ -62,7 +62,7 @@ def tried(case: Case, undisturbed: Undisturbed, folder: Path) -> Case:
         assert not SUMMED.search(str(victim)), f"another answer, and nobody was told: {victim}"
     case.outcome = _outcome(codes, right)
     if not (0 in codes and right):
-        again(case, undisturbed, folder, whole)
+        again(case, undisturbed, folder, whole, anew=case.kind == "a byte flipped" and 0 in codes)
     return case
 
 
@@ -119,13 +119,17 @@ def check_left(
         assert now in (before, new), f"half of {name}: {_difference(now, new)}"
 
 
-def again(case: Case, undisturbed: Undisturbed, folder: Path, whole: Whole) -> None:
-    """The same call, with nothing in its way: it ends well, and with the undisturbed call's bytes."""
+def again(case: Case, undisturbed: Undisturbed, folder: Path, whole: Whole, anew: bool) -> None:
+    """The same call, with nothing in its way: it ends well, and with the undisturbed call's bytes.
+
+    What goes on where it was knows files by their size: where one was as long as it had been, it begins `anew`.
+    """
     row = case.row
-    shutil.rmtree(folder / "in")
-    there = any(path.name in row.makes for path in (folder / "out").iterdir())
     whole_again = prepare(row, undisturbed.stage, folder / "again")
-    shutil.move(whole_again / "in", folder / "in")
+    for name in ["in", *(["out"] if anew and row.resumes is not None else [])]:
+        shutil.rmtree(folder / name)
+        shutil.move(whole_again / name, folder / name)
+    there = any(path.name in row.makes for path in (folder / "out").iterdir())
     more = (row.resumes or row.replaces) if there else []
     is_done = look(folder / "out", row.makes) == whole.new  # the blow fell after the work: there is nothing left to do
     said = call([*row.words, *more], folder)

@@ -171,6 +171,22 @@ def test_shards_and_workers_change_no_byte(good: Path, whole: Path, tmp_path: Pa
 
 
 @pytest.mark.check
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_file_of_another_size_is_extracted_anew(good: Path, whole: Path, tmp_path: Path, packed: bool) -> None:
+    """It had not come whole, or was another's, when the job ran first."""
+    source, out = tmp_path / "videos", tmp_path / "features.h5"
+    shutil.copytree(good, source)
+    shutil.copy(source / "below" / "v1.mp4", source / "v0.mp4")
+    first = extract(source, out, **({} if packed else {"shard": "1/1"}))
+    assert (first.packed, first.notes) == (packed, ())
+    shutil.copy(good / "v0.mp4", source)
+    second = extract(source, out)
+    assert second.notes == ("files of another size than when their features were made, which were made anew: v0",)
+    assert sha256(out) == sha256(whole)
+    assert extract(source, out).notes == ()
+
+
+@pytest.mark.check
 def test_features_are_those_of_the_frames_and_say_what_made_them(good: Path, whole: Path) -> None:
     import torch
 
@@ -188,7 +204,8 @@ def test_features_are_those_of_the_frames_and_say_what_made_them(good: Path, who
     assert [found[name] for name in ("backbone", "layer", "fps", "window", "stride", "decoder")] == [
         "tiny", "moments", FPS, 16, 8, "pyav",
     ]  # fmt: skip
-    assert store.attributes_of("v0") == {"frames": FRAMES, "fps": FPS, "decoder": "pyav"}
+    size = (good / "v0.mp4").stat().st_size
+    assert store.attributes_of("v0") == {"bytes": size, "frames": FRAMES, "fps": FPS, "decoder": "pyav"}
     assert store.rows("v0") == store.timing.rows_for(FRAMES / FPS)
 
 

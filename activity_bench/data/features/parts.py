@@ -58,6 +58,16 @@ class PartsWriter:
                 self.discarded.append(str(error))
         return found
 
+    def noted(self, video: str) -> dict[str, Any]:
+        """What was noted beside a video's features."""
+        path = self.folder / part_name(video)
+        with damage(path), open_hdf5(path) as part:
+            return {name: words.plain(value) for name, value in dataset_of(part, path, "rows").attrs.items()}
+
+    def remove(self, video: str) -> None:
+        """Throw away what was made of a video."""
+        (self.folder / part_name(video)).unlink(missing_ok=True)
+
     def write(self, video: str, array: NDArray[Any], extra: Mapping[str, Any] | None = None) -> None:
         """Make one video's features durable: (rows, dim), finite; `extra` is noted beside them."""
         array = stored(array, self.attributes, video)

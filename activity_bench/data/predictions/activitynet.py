@@ -128,7 +128,7 @@ def _piece_by_piece(path: Path, data: bytes, fault: Exception, faults: Faults) -
         for place, detection in enumerate(detections):
             try:
                 found[video].append(msgspec.convert(detection, _Detection, strict=False))
-            except msgspec.ValidationError as error:
+            except (msgspec.ValidationError, UnicodeEncodeError) as error:
                 faults.add(complaint(error, path, path=f"{key}[{place}]"))
     if faults.kinds.total() == before and all(_finite(row) for rows in found.values() for row in rows):
         raise complaint(fault, path, data=data)

@@ -33,8 +33,8 @@ _KEYS = {
     "qvhighlights": {b"qid", b"vid", b"query", b"pred_relevant_windows"},
     "activitynet": {b"results", b"database", b"version", b"external_data"},
 }
+_DIGIT = re.compile(rb"\d")
 _FIRST_KEY = re.compile(rb'\{\s*"((?:[^"\\]|\\.)*)"\s*:\s*(.)', re.DOTALL)
-_THUMOS = re.compile(rb"\S+\s+\S*\d\S*\s+\S*\d\S*\s+\d+\s+\S+")
 
 
 # ---- which format ---------------------------------------------------------------------------------------------------
@@ -48,7 +48,9 @@ def sniff(head: bytes) -> str | None:
         return _sniff_json(head, line)
     if len(CSV_NAMES.intersection(field.strip(' "').lower() for field in line.decode("latin-1").split(","))) >= 3:
         return "csv"
-    return "thumos" if _THUMOS.fullmatch(line) else None
+    words = line.split()  # of any length
+    is_thumos = len(words) == 5 and all(_DIGIT.search(word) for word in words[1:3]) and words[3].isdigit()
+    return "thumos" if is_thumos else None
 
 
 def _sniff_json(head: bytes, line: bytes) -> str | None:
