@@ -64,9 +64,9 @@ class BenchError(Exception):
         if self.found is not ...:
             text += f"; found {show(self.found)}"
         if self.expected is not None:
-            text += f"; expected {self.expected}"
+            text += f"; expected {printable(self.expected, LONGEST)}"
         if self.hint is not None:
-            text += f". {self.hint}"
+            text += f". {printable(self.hint, 3 * LONGEST)}"
         return text
 
 

@@ -133,9 +133,11 @@ def open_hdf5(path: Path) -> Any:
 
 
 def _check_heaps(stream: BinaryIO, path: Path) -> None:
-    """Refuse a heap of texts in which an entry takes no room: the HDF5 library (2.0 too) looks at that one for ever.
+    """Refuse a heap of texts in which an entry takes no room, or has the number that is too high for the HDF5 library
+    (2.0 too): it is at that one for ever.
 
-    A sector of zeros is enough. Looked at are both ends of a file, where h5py puts attributes and what is written last.
+    A sector of zeros is enough, or of ones. Looked at are both ends of a file, where h5py puts attributes and what is
+    written last.
     """
     found = os.fstat(stream.fileno())
     stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
@@ -154,16 +156,17 @@ def _check_heaps(stream: BinaryIO, path: Path) -> None:
 
 
 def _stuck(data: bytes, at: int) -> int | None:
-    """Where in the heap that begins at `at` an entry takes no room."""
+    """Where in the heap that begins at `at` an entry takes no room, or has too high a number."""
     place, end = at + 16, min(at + int.from_bytes(data[at + 8 : at + 16], "little"), len(data)) - 16
     words = np.frombuffer(data, "<u8", max(0, end + 16 - place) // 8, place)
-    if not ((words[:-1] & 0xFFFF == 0) & (words[1:] == 0) | (words[1:] > (1 << 64) - 24)).any():
+    numbers = words[:-1] & 0xFFFF
+    if not ((numbers == 0) & (words[1:] == 0) | (numbers == 0xFFFF) | (words[1:] > (1 << 64) - 24)).any():
         return None  # no such entry, wherever entries begin: most heaps are full
     entry = struct.Struct("<H6xQ").unpack_from  # its number, 0 for what is free, and its bytes
     while place <= end:
         number, size = entry(data, place)
-        size = size if number == 0 else 16 + (size + 7) // 8 * 8
-        if not size % (1 << 64):
+        size = size if number == 0 else (16 + (size + 7) % (1 << 64) // 8 * 8) % (1 << 64)  # as it counts there
+        if size == 0 or number == 0xFFFF:
             return place
         place += size
     return None
