@@ -244,7 +244,8 @@ def write(
 ) -> Manifest:
     """Freeze a built benchmark into `folder`: all of it or nothing. `watch` sees the samples as they go by."""
     with atomic_folder(folder, force=force, marker=MARKER, ours=OURS) as draft:
-        splits = _write_splits(draft, built, watch)
+        with canonical.no_gc():  # ids are held, and the collector would walk through all of them time and again
+            splits = _write_splits(draft, built, watch)
         if not splits:
             raise InputError(
                 "these annotations give no sample",
