@@ -2,7 +2,7 @@
 # Tests that want real files read ACTIVITY_BENCH_DATA; where it is not set they are deselected, and the summary says so.
 PYTHON ?= python3
 BIN := .venv/bin
-PARALLEL := -n auto --dist loadgroup
+PARALLEL := -n auto --dist worksteal
 PIP := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .PHONY: setup demo test check nightly bench docs clean

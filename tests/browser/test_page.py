@@ -15,7 +15,7 @@ from activity_bench.workflow.report import report
 from tests.browser import runs
 from tests.browser.chromium import Chromium, Page
 
-pytestmark = [pytest.mark.check, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.check
 
 CARDS = "[...document.querySelectorAll('.card')]"
 IDS = f"{CARDS}.map(card => card.querySelector('h3').textContent)"

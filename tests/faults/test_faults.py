@@ -19,7 +19,6 @@ from tests.faults.table import ROWS
 LIGHT = [row for row in ROWS if not row.heavy]
 SEEDS = range(*map(int, os.environ.get("FAULT_SEEDS", "0:500").split(":")))  # of the nightly cases
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
-ALONE = pytest.mark.xdist_group("faults")  # moments are shares of a call's time, and the stage is made once
 
 
 @pytest.mark.quick
@@ -47,7 +46,6 @@ def attempt(case: Case, undisturbed: Undisturbed, folder: Path, request: pytest.
 
 
 @LINUX
-@ALONE
 @pytest.mark.check
 @pytest.mark.parametrize("seed", range(60))
 def test_a_fault(seed: int, undisturbed: Undisturbed, tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -55,7 +53,6 @@ def test_a_fault(seed: int, undisturbed: Undisturbed, tmp_path: Path, request: p
 
 
 @LINUX
-@ALONE
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", SEEDS)
 def test_many_faults(seed: int, undisturbed: Undisturbed, tmp_path: Path, request: pytest.FixtureRequest) -> None:

@@ -49,7 +49,6 @@ def without_network(row: Row, stage: Path, folder: Path) -> None:
     assert not (folder / "asked").exists(), (folder / "asked").read_text()
 
 
-@pytest.mark.xdist_group("faults")
 @pytest.mark.parametrize(
     "row", [pytest.param(row, marks=pytest.mark.nightly if row.heavy else pytest.mark.check) for row in ROWS],
     ids=lambda row: " ".join(row.words[:2]),

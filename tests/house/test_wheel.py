@@ -16,7 +16,7 @@ import pytest
 
 from activity_bench import __version__
 
-pytestmark = [pytest.mark.check, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.check
 
 ROOT = Path(__file__).resolve().parents[2]
 # Nothing of the checkout may be seen from the installed package.
