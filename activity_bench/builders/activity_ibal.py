@@ -236,6 +236,7 @@ class _Images:
             label: np.array([self.number[image.video] for image in images]) for label, images in self.images.items()
         }
         self.distances: Counter[int] = Counter()
+        self.short: Counter[tuple[str, str]] = Counter()  # askers with too few queries, by the kind and its classes
         self.chosen = self.middles = 0
 
     def ask(self, kept: Sequence[Place]) -> Iterator[tuple[Place, list[tuple[str, Query]]]]:
@@ -256,6 +257,8 @@ class _Images:
 
     def account(self) -> None:
         """What the ledger should say once all are asked."""
+        for (few, labels), count in self.short.items():
+            self.ledger.note(f"fewer than {few} queries: too few videos to draw from", f"{labels}: {count}")
         for distance, count in sorted((+self.distances).items()):  # of those that were asked at all
             self.ledger.note("difficult queries by tree distance", f"{distance}: {count}")
         if self.frames:
@@ -296,9 +299,8 @@ class _Images:
             met = chance.meetings(keys[some], images, own[some, None] != source, count)
             for name, row in zip(names[some], met.tolist(), strict=True):
                 drawn.append([self._query(name, candidates[i], distance) for i in row if i >= 0])
-        short = sum(len(queries) < count for queries in drawn)
-        if short:
-            self.ledger.note(f"fewer than {count} {part} queries: too few videos to draw from", f"{labels}: {short}")
+        if short := sum(len(queries) < count for queries in drawn):
+            self.short[f"{count} {part}", str(labels)] += short
         if distance is not None:
             self.distances[distance] += sum(map(len, drawn))
         return drawn

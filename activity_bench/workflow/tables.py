@@ -18,6 +18,7 @@ from activity_bench.data import annotations as reader
 from activity_bench.data import canonical
 from activity_bench.data.annotations.values import MAX_SECONDS
 from activity_bench.data.disk import read_bytes
+from activity_bench.data.npy import read_header
 from activity_bench.data.shipped import folder as shipped_folder
 from activity_bench.errors import InputError, nearest
 from activity_bench.types import Corpus, Source
@@ -62,8 +63,6 @@ def _frame_counts(path: Path) -> tuple[dict[str, tuple[int, int]], list[Source]]
 
 def _class_order(path: Path) -> tuple[list[int], list[Source]]:
     data = read_bytes(path, MAX_BYTES)
-    from activity_bench.data.features.arrays import read_header  # h5py costs a build 80 ms, and most need none
-
     stream = io.BytesIO(data)
     try:
         shape, dtype = read_header(stream, path)

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from activity_bench.builders.activity_ibal import ActivityIBAL, Options
@@ -38,6 +38,7 @@ def corpus_by(seed: int, count: int) -> list[Video]:
 
 
 @settings(max_examples=30)
+@example(corpus_by(0, 30), "split", {"simple": 1, "difficult": 4, "seed": 7}, False)  # several classes ask one
 @given(
     st.builds(corpus_by, st.integers(0, 10**6), st.integers(30, 60)),
     st.sampled_from(["split", "all"]),

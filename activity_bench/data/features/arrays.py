@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from activity_bench.data.features.foreign import Foreign
 from activity_bench.data.features.hdf5 import damage
 from activity_bench.data.features.layouts import read_made
 from activity_bench.data.features.words import Timing
+from activity_bench.data.npy import read_header
 from activity_bench.errors import InputError, unknown
 
 KEYS = ("features", "feats", "feature")  # of an npz that holds several arrays
@@ -25,7 +25,6 @@ SUFFIXES = (".npy", ".npz", ".csv")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 HALVES = ("_rgb", "_flow", "_opt")  # what follows the id, where a video has two files that belong together
 CSV_BYTES = 1 << 28
-MOST = 1 << 50  # bytes of an array: a claim beyond it is none that NumPy can count with
 MORE = "more in the file than the one array that its header states"
 
 
@@ -136,22 +135,6 @@ def _mapped(file: Path) -> NDArray[Any]:
     if (left := file.stat().st_size - begun - array.nbytes) > 0:
         raise InputError(MORE, file=file, found=f"{left:,} bytes after {shape} of {dtype}")
     return array
-
-
-def read_header(stream: Any, file: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of an npy file's array, which is no pickle and may lie on some disk."""
-    version = npy.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise InputError("an npy file of another version", file=file, found=version, expected="1.0 or 2.0")
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that Python 2 wrote it
-        shape, _, dtype = read(stream)
-    if dtype.hasobject:
-        raise InputError("pickled objects: such a file can run code, and is never read", file=file)
-    if math.prod(shape) * max(dtype.itemsize, 1) > MOST:
-        raise InputError("an array larger than its file", file=file, found=shape)
-    return shape, dtype
 
 
 def _lines(file: Path) -> tuple[list[bytes], int]:
