@@ -145,10 +145,14 @@ class Page:
         return done["result"].get("value")
 
     def click(self, selector: str) -> None:
-        """A click of the mouse in the middle of an element, scrolled into sight."""
-        box = self.run(f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-                       "e.scrollIntoView({block: 'center', behavior: 'instant'}); const b = e.getBoundingClientRect();"
-                       "return [b.x + Math.min(b.width, 40) / 2, b.y + b.height / 2]; })()")  # fmt: skip
+        """A click of the mouse in the middle of an element, scrolled into sight, once it stands still."""
+        measure = (f"new Promise(done => requestAnimationFrame(() => {{ const e = document.querySelector("
+                   f"{json.dumps(selector)}); e.scrollIntoView({{block: 'center', behavior: 'instant'}});"
+                   "const b = e.getBoundingClientRect();"
+                   "done([b.x + Math.min(b.width, 40) / 2, b.y + b.height / 2]); }))")  # fmt: skip
+        box, before = self.run(measure), None
+        while box != before:
+            box, before = self.run(measure), box
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
