@@ -41,7 +41,7 @@ def exact_share(hits: float, n: float, level: float = LEVEL) -> tuple[float, flo
         raise ValueError(f"{hits} of {n}")
     tail = (1 - level) / 2
     low = 0.0 if hits == 0 else _solve(lambda p: _upper_tail(hits, n, p) - tail)
-    high = 1.0 if hits == n else _solve(lambda p: _upper_tail(hits + 1, n, p) - (1 - tail))
+    high = 1.0 if n - hits <= 1e-9 * n else _solve(lambda p: _upper_tail(hits + 1, n, p) - (1 - tail))
     return low, high
 
 
