@@ -59,15 +59,7 @@ def _command(name: str) -> click.Command:
         made, size = (
             rehearse(name, annotations, **more) if dry_run else (verb(name, annotations, out, force=force, **more), 0)
         )
-        for split, info in made.splits.items():
-            say(f"{split:>6}: {info.samples:,} samples, {info.videos:,} videos, {info.classes:,} classes")
-        drops = made.provenance["drops"]
-        for split, covered in made.provenance.get("coverage", {}).items():
-            say(f"{split:>6}: {covered['have']:,} of {covered['samples']:,} samples can be asked; "
-                f"{covered['missing videos']:,} videos are missing")  # fmt: skip
-        if made.partial:
-            say("partial: its scores are not ranked beside those of the whole manifest")
-        say(f"{drops['kept']:,} of {drops['seen']:,} {drops['unit']}s kept; the rest is accounted for in DATASHEET.md")
+        _tell(made)
         say(standing(made))
         if dry_run:
             say(f"nothing was written: {out} would hold {size:,} bytes")
@@ -97,6 +89,19 @@ def _command(name: str) -> click.Command:
     activity-bench build-dataset {name} {getattr(builder, "example", "--annotations activitynet.json")} --out manifest
     """
     return click.command(name=name, help=help_)(command)
+
+
+def _tell(made: Any) -> None:
+    """What is in a manifest, and what is not."""
+    for split, info in made.splits.items():
+        say(f"{split:>6}: {info.samples:,} samples, {info.videos:,} videos, {info.classes:,} classes")
+    for split, covered in made.provenance.get("coverage", {}).items():
+        say(f"{split:>6}: {covered['have']:,} of {covered['samples']:,} samples can be asked; "
+            f"{covered['missing videos']:,} videos are missing")  # fmt: skip
+    if made.partial:
+        say("partial: its scores are not ranked beside those of the whole manifest")
+    drops = made.provenance["drops"]
+    say(f"{drops['kept']:,} of {drops['seen']:,} {drops['unit']}s kept; the rest is accounted for in DATASHEET.md")
 
 
 def _option(option: Field[Any], kind: Any) -> Callable[..., Any]:
