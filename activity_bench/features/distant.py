@@ -109,7 +109,10 @@ def asked(pipe: Any, room: Room) -> tuple[NDArray[np.uint8], Room]:
     shape, size = json.loads(pipe.recv_bytes())
     if size:
         with socket.socket(fileno=os.dup(pipe.fileno())) as line:
-            room = Room(socket.recv_fds(line, 1, 1)[1][0], size)
+            handles = socket.recv_fds(line, 1, 1)[1]
+        if not handles:  # it was killed between the two messages
+            raise EOFError
+        room = Room(handles[0], size)
     return room.array(tuple(shape)), room
 
 
